@@ -1,0 +1,173 @@
+//! From a situation to something to type: the hints below errors. A table; whatever it needs to know comes with the error.
+
+use nix::unistd::geteuid;
+
+use crate::model::Gap;
+use crate::select::TargetError;
+use crate::sys::Errno;
+
+/// `/proc` is not there, or is not procfs.
+#[derive(Debug)]
+pub struct NoProc {
+    /// The directory that was tried.
+    pub path: std::path::PathBuf,
+}
+
+impl std::fmt::Display for NoProc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is not procfs", self.path.display())
+    }
+}
+
+impl std::error::Error for NoProc {}
+
+/// Returns what to do about an error, where the cause is known.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(no_proc) = error.downcast_ref::<NoProc>() {
+        return Some(format!("mount it first: mount -t proc proc {}", no_proc.path.display()));
+    }
+    error.downcast_ref::<TargetError>().and_then(|error| target(error, geteuid().is_root()))
+}
+
+fn target(error: &TargetError, root: bool) -> Option<String> {
+    let as_root = "run as root to see those of other users";
+    match error {
+        TargetError::Form(_) => Some(
+            "give a PID, PID:INODE, self, a namespace such as net:[4026531840] or its inode, netns:NAME, or a path with a slash"
+                .to_owned(),
+        ),
+        TargetError::NoProcess(..) | TargetError::Nothing(_) => {
+            Some("nsx ls shows the namespaces that there are, ps -e the processes".to_owned())
+        }
+        TargetError::OtherProcess(pid, ..) => Some(format!("the one that was meant has exited; nsx ls {pid} shows the present one")),
+        TargetError::NoPidInode(pid) => Some(format!("give the PID alone: {pid}")),
+        TargetError::Refused(_, error) if error.errno == Errno::EACCES && !root => Some(as_root.to_owned()),
+        TargetError::Refused(pid, error) if error.errno == Errno::EACCES => Some(format!(
+            "this takes CAP_SYS_PTRACE over the process, and an LSM that allows it; compare: grep Cap /proc/self/status /proc/{pid}/status"
+        )),
+        TargetError::NoFile(path, error) if error.errno == Errno::ENOENT && path.starts_with("/run/netns") => {
+            Some("ip netns list shows the names that there are".to_owned())
+        }
+        TargetError::NotNamespace(path) => {
+            Some(format!("see what is mounted there: findmnt -T {}", path.display()))
+        }
+        TargetError::NoNamespace(..) if !root => Some(as_root.to_owned()),
+        TargetError::NoNamespace(..) => Some("nsx ls shows the namespaces that there are".to_owned()),
+        TargetError::WantedProcess(text) => Some(format!("nsx ls '{text}' lists its members")),
+        TargetError::Refused(..) | TargetError::NoFile(..) => None,
+    }
+}
+
+/// Says in one line what could not be seen; `None` where everything was, or where what is missing lies outside of where the caller stands.
+pub fn gaps_note(gaps: &[Gap]) -> Option<String> {
+    note(gaps, geteuid().is_root())
+}
+
+fn note(gaps: &[Gap], root: bool) -> Option<String> {
+    use crate::model::GapWhat as What;
+
+    let parts: Vec<String> = gaps
+        .iter()
+        .filter_map(|gap| {
+            let count = |number: usize, one: &str, more: &str| {
+                if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
+            };
+            let processes = count(gap.pids.len(), "process", "processes");
+            let namespaces = count(gap.namespaces.len(), "namespace", "namespaces");
+            let text = match gap.what {
+                What::Namespaces => processes,
+                What::Threads => format!("the threads of {processes}"),
+                What::Fds => format!("the fds of {processes}"),
+                What::Sockets => format!("the sockets of {processes}"),
+                What::BindMounts => {
+                    format!("the bind mounts in {}", count(gap.namespaces.len(), "mount namespace", "mount namespaces"))
+                }
+                What::Relations => format!("the owners of {namespaces}"),
+                What::NetnsId => format!("the netnsid of {namespaces}"),
+                What::HiddenProcesses => "the processes that /proc hides (hidepid)".to_owned(),
+                What::Listed => "some namespaces that listns names".to_owned(),
+                // These lie above the caller's own namespaces: from here there is nothing more to see.
+                What::Owner | What::Parent => return None,
+            };
+            Some(match gap.errno {
+                Some(errno) => format!("{text} ({errno})"),
+                None => text,
+            })
+        })
+        .collect();
+    let advice = if root { "--json has the list in .gaps" } else { "run as root to see all" };
+    (!parts.is_empty()).then(|| format!("could not see {}; {advice}", parts.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::gap::GapOf;
+    use crate::model::{GapWhat, Gaps, NsId, Pid};
+    use crate::sys::{Call, SysError};
+
+    fn refused(errno: Errno) -> TargetError {
+        TargetError::Refused(Pid(7), SysError::new(Call::Readlinkat(b"/proc/7/ns/net".to_vec()), errno))
+    }
+
+    #[test]
+    fn each_situation_has_its_own_words() {
+        let id = NsId::new(5).expect("not zero");
+        let no_file =
+            |path: &str, errno| TargetError::NoFile(path.into(), SysError::new(Call::Openat(path.into()), errno));
+        for (error, root, hint) in [
+            (TargetError::Form("web".into()), true, Some("give a PID")),
+            (
+                TargetError::NoProcess(Pid(7), SysError::new(Call::PidfdOpen(7), Errno::ESRCH)),
+                true,
+                Some("nsx ls shows"),
+            ),
+            (TargetError::Nothing(0), true, Some("nsx ls shows")),
+            (TargetError::OtherProcess(Pid(7), 1, 2), true, Some("the one that was meant has exited; nsx ls 7")),
+            (TargetError::NoPidInode(Pid(7)), true, Some("give the PID alone: 7")),
+            (refused(Errno::EACCES), false, Some("run as root")),
+            (refused(Errno::EACCES), true, Some("this takes CAP_SYS_PTRACE")),
+            (refused(Errno::EIO), true, None),
+            (no_file("/run/netns/x", Errno::ENOENT), true, Some("ip netns list")),
+            (no_file("/tmp/x", Errno::ENOENT), true, None),
+            (TargetError::NotNamespace("/etc".into()), true, Some("see what is mounted there: findmnt -T /etc")),
+            (TargetError::NoNamespace(None, id), false, Some("run as root")),
+            (TargetError::NoNamespace(None, id), true, Some("nsx ls shows")),
+            (TargetError::WantedProcess("net:[5]".into()), true, Some("nsx ls 'net:[5]' lists")),
+        ] {
+            let given = target(&error, root);
+            match hint {
+                Some(start) => {
+                    assert!(given.as_deref().is_some_and(|given| given.starts_with(start)), "{error}: {given:?}")
+                }
+                None => assert_eq!(given, None, "{error}"),
+            }
+        }
+        let no_proc = anyhow::Error::new(NoProc { path: "/proc".into() });
+        assert_eq!(super::hint(&no_proc).as_deref(), Some("mount it first: mount -t proc proc /proc"));
+    }
+
+    #[test]
+    fn all_gaps_are_one_note() {
+        let mut gaps = Gaps::default();
+        assert_eq!(note(&gaps.clone().into_vec(), true), None);
+        gaps.add(GapWhat::Owner, GapOf::Namespace(NsId::new(5).expect("not zero")), Some("EPERM"));
+        assert_eq!(note(&gaps.clone().into_vec(), true), None, "what lies above is not missing");
+        gaps.add(GapWhat::Namespaces, GapOf::Process(Pid(1)), Some("EACCES"));
+        assert_eq!(
+            note(&gaps.clone().into_vec(), true).as_deref(),
+            Some("could not see 1 process (EACCES); --json has the list in .gaps")
+        );
+        gaps.add(GapWhat::Namespaces, GapOf::Process(Pid(2)), Some("EACCES"));
+        gaps.add(GapWhat::Sockets, GapOf::Process(Pid(3)), Some("EPERM"));
+        gaps.add(GapWhat::BindMounts, GapOf::Namespace(NsId::new(6).expect("not zero")), Some("EACCES"));
+        gaps.add(GapWhat::HiddenProcesses, GapOf::Host, None);
+        assert_eq!(
+            note(&gaps.into_vec(), false).as_deref(),
+            Some(
+                "could not see 2 processes (EACCES), the sockets of 1 process (EPERM), \
+                 the bind mounts in 1 mount namespace (EACCES), the processes that /proc hides (hidepid); run as root to see all"
+            )
+        );
+    }
+}

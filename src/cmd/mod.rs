@@ -1,0 +1,97 @@
+//! The command line: one file for each subcommand, and what they share.
+//!
+//! Parsing only validates; the system is asked in `run`. Doc comments on arguments are the help text, the man page and the
+//! completions. Not here: finding namespaces (`scan`), choosing among them (`select`), drawing them (`render`).
+
+#![forbid(unsafe_code)]
+
+pub mod advice;
+pub mod exit;
+pub mod ls;
+pub mod ui;
+pub mod value;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use exit::Exit;
+use ui::{ColorChoice, Ui};
+
+/// See, enter and build Linux isolation
+///
+/// nsx shows the namespaces of a host: what is isolated from what, who is in there, and what keeps it alive. Every answer also comes
+/// as JSON.
+#[derive(Debug, Parser)]
+#[command(name = "nsx", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The options that every command has.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// When to use colours
+    ///
+    /// `auto` is on a terminal, unless NO_COLOR is set or TERM is `dumb`; CLICOLOR_FORCE turns colours on everywhere.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+
+    /// Read this directory instead of /proc: a captured tree, or the /proc of something else
+    #[arg(long, global = true, value_name = "DIR", hide = true, default_value = "/proc")]
+    pub proc_root: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ls(Box<ls::LsArgs>),
+}
+
+/// Returns the definition of the command line, for man pages and completions.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the arguments and runs the command.
+///
+/// # Errors
+/// Whatever kept the command from being done; printing it is up to the caller. Usage errors are printed here, by clap.
+pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Result<Exit> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too. A terminal that has gone is no reason for another error.
+            let _ = error.print();
+            return Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done });
+        }
+    };
+    let ui = Ui::new(cli.global.color);
+    match cli.command {
+        Command::Ls(args) => ls::run(&args, &cli.global, &ui),
+    }
+}
+
+/// Prints an error with its hint, and returns the exit code for it. A closed pipe is none.
+pub fn report(error: &anyhow::Error) -> Exit {
+    let closed = error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    });
+    if closed {
+        return Exit::Done;
+    }
+    ui::error(error, advice::hint(error).as_deref());
+    Exit::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        definition().debug_assert();
+    }
+}

@@ -1,0 +1,21 @@
+//! What things are: plain data, without I/O and without the types of a system call library.
+//!
+//! Not here: where the facts come from (`scan`), how they look (`render`).
+
+#![forbid(unsafe_code)]
+
+pub mod container;
+pub mod gap;
+pub mod id;
+pub mod kind;
+pub mod namespace;
+pub mod process;
+pub mod snapshot;
+
+pub use container::Container;
+pub use gap::{Gap, GapWhat, Gaps};
+pub use id::{NsId, NsName, Pid, Tid, Uid};
+pub use kind::{KindSet, NsKind};
+pub use namespace::{Holder, HolderKind, Namespace, NetnsId};
+pub use process::{Details, ForChildren, NsArray, Process, Thread};
+pub use snapshot::{Observations, Relations, Snapshot};

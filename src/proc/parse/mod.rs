@@ -1,0 +1,14 @@
+//! Pure parsers of the files in `/proc`: bytes in, facts out, no I/O.
+//!
+//! Names and paths are bytes, and processes choose them: no parser trusts them to be UTF-8, or to be free of what the file's own
+//! format uses. Not here: reading the files (`proc::root`).
+
+mod cgroup;
+mod mountinfo;
+mod stat;
+mod status;
+
+pub use cgroup::cgroup;
+pub use mountinfo::{MountLine, mountinfo, unescape_octal};
+pub use stat::{Stat, stat};
+pub use status::effective_uid;

@@ -1,0 +1,287 @@
+//! JSON: the documents that scripts rely on, from the model and never from rendered cells.
+//!
+//! The shape is fixed by `tests/schema/` and does not depend on columns or options. Not here: what is selected (`cmd`).
+
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::column::COLUMNS;
+use super::row::{Row, View};
+use super::text::is_unsafe;
+use crate::engine::identify;
+use crate::model::{Holder, HolderKind, Namespace, NetnsId};
+
+/// Bytes of a stranger's, as a key and, where they are no UTF-8, a `…_raw` twin in base64.
+struct Text<'a> {
+    key: &'static str,
+    raw_key: &'static str,
+    bytes: Option<&'a [u8]>,
+}
+
+impl Text<'_> {
+    fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        match self.bytes {
+            None => map.serialize_entry(self.key, &()),
+            Some(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                map.serialize_entry(self.key, &text)?;
+                if let std::borrow::Cow::Owned(_) = text {
+                    map.serialize_entry(self.raw_key, &BASE64_STANDARD.encode(bytes))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One namespace in a document of schema `nsx.ls/1`.
+struct NamespaceJson<'a> {
+    row: Row<'a>,
+    members: bool,
+}
+
+impl Serialize for NamespaceJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let row = &self.row;
+        let namespace = row.namespace;
+        let details = row.details();
+        let uid = details.and_then(|details| details.uid);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("ns", &namespace.id.inode())?;
+        map.serialize_entry("id", &namespace.id64)?;
+        map.serialize_entry("type", namespace.kind.name())?;
+        map.serialize_entry("nprocs", &namespace.nprocs())?;
+        map.serialize_entry("nthreads", &namespace.nthreads)?;
+        map.serialize_entry("pid", &namespace.leader.map(|pid| pid.0))?;
+        map.serialize_entry("ppid", &row.process().map(|process| process.ppid.0))?;
+        let command = details.and_then(|details| details.command.as_deref());
+        Text { key: "command", raw_key: "command_raw", bytes: command }.entries(&mut map)?;
+        map.serialize_entry("uid", &uid.map(|uid| uid.0))?;
+        map.serialize_entry("user", &uid.and_then(|uid| row.view.users.name(uid)))?;
+        map.serialize_entry("owner", &namespace.owner.map(|id| id.inode()))?;
+        map.serialize_entry("owner_uid", &namespace.owner_uid.map(|uid| uid.0))?;
+        map.serialize_entry("parent", &namespace.parent.map(|id| id.inode()))?;
+        let netnsid = match namespace.netnsid {
+            Some(NetnsId::Assigned(number)) => Some(number),
+            _ => None,
+        };
+        map.serialize_entry("netnsid", &netnsid)?;
+        let cgroup = details.and_then(|details| details.cgroup.as_deref());
+        map.serialize_entry("container", &cgroup.and_then(identify).map(ContainerJson::from))?;
+        Text { key: "cgroup", raw_key: "cgroup_raw", bytes: cgroup }.entries(&mut map)?;
+        map.serialize_entry("initial", &namespace.initial)?;
+        let held_by: Vec<_> =
+            namespace.held_by().into_iter().map(|(holder, count)| HolderJson { holder, count: Some(count) }).collect();
+        map.serialize_entry("held_by", &held_by)?;
+        map.serialize_entry("bind_mounts", &bind_mounts(namespace))?;
+        if self.members {
+            let members: Vec<_> = namespace.members.iter().map(|pid| pid.0).collect();
+            map.serialize_entry("members", &members)?;
+            let holders: Vec<_> =
+                namespace.holders.iter().map(|holder| HolderJson { holder: holder.clone(), count: None }).collect();
+            map.serialize_entry("holders", &holders)?;
+        }
+        map.end()
+    }
+}
+
+/// A container, with the keys of the contract.
+#[derive(Serialize, Deserialize)]
+struct ContainerJson {
+    engine: String,
+    id: Option<String>,
+    name: Option<String>,
+}
+
+impl From<crate::model::Container> for ContainerJson {
+    fn from(container: crate::model::Container) -> ContainerJson {
+        ContainerJson { engine: container.engine.to_owned(), id: container.id, name: container.name }
+    }
+}
+
+/// A way of being held, with the number of such holders, or a single holder.
+struct HolderJson {
+    holder: Holder,
+    count: Option<usize>,
+}
+
+impl Serialize for HolderJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let holder = &self.holder;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", holder.kind.name())?;
+        if let Some(count) = self.count {
+            map.serialize_entry("count", &count)?;
+        }
+        map.serialize_entry("pid", &holder.pid.map(|pid| pid.0))?;
+        map.serialize_entry("tid", &holder.tid.map(|tid| tid.0))?;
+        map.serialize_entry("fd", &holder.fd)?;
+        Text { key: "path", raw_key: "path_raw", bytes: holder.path.as_deref() }.entries(&mut map)?;
+        map.serialize_entry("mnt_ns", &holder.mnt_ns.map(|id| id.inode()))?;
+        if self.count.is_none() && holder.kind == HolderKind::Descendant {
+            map.serialize_entry("ns", &holder.descendant.map(|id| id.inode()))?;
+        }
+        map.end()
+    }
+}
+
+/// A bind mount.
+struct BindMountJson<'a> {
+    path: &'a [u8],
+    mnt_ns: Option<u32>,
+}
+
+impl Serialize for BindMountJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        Text { key: "path", raw_key: "path_raw", bytes: Some(self.path) }.entries(&mut map)?;
+        map.serialize_entry("mnt_ns", &self.mnt_ns)?;
+        map.end()
+    }
+}
+
+fn bind_mounts(namespace: &Namespace) -> Vec<BindMountJson<'_>> {
+    namespace.bind_mounts().map(|(path, mnt_ns)| BindMountJson { path, mnt_ns: mnt_ns.map(|id| id.inode()) }).collect()
+}
+
+/// A gap.
+#[derive(Serialize)]
+struct GapJson<'a> {
+    what: &'a str,
+    errno: Option<&'a str>,
+    pids: Vec<u32>,
+    namespaces: Vec<u32>,
+}
+
+#[derive(Serialize)]
+struct LsJson<'a> {
+    schema: &'a str,
+    pid_ns: Option<u32>,
+    namespaces: Vec<NamespaceJson<'a>>,
+    gaps: Vec<GapJson<'a>>,
+}
+
+/// Writes the document of `nsx ls --json`, schema `nsx.ls/1`.
+///
+/// # Errors
+/// What the writer says.
+pub fn ls(view: &View<'_>, rows: &[Row<'_>], members: bool, to: &mut dyn Write) -> io::Result<()> {
+    let gaps = view.snapshot.gaps.iter().map(|gap| GapJson {
+        what: gap.what.name(),
+        errno: gap.errno,
+        pids: gap.pids.iter().map(|pid| pid.0).collect(),
+        namespaces: gap.namespaces.iter().map(|id| id.inode()).collect(),
+    });
+    let document = LsJson {
+        schema: "nsx.ls/1",
+        pid_ns: view.snapshot.pid_ns.map(|id| id.inode()),
+        namespaces: rows.iter().map(|&row| NamespaceJson { row, members }).collect(),
+        gaps: gaps.collect(),
+    };
+    write(&document, to)
+}
+
+#[derive(Serialize)]
+struct ColumnJson<'a> {
+    name: &'a str,
+    help: &'a str,
+    default: bool,
+}
+
+#[derive(Serialize)]
+struct ColumnsJson<'a> {
+    schema: &'a str,
+    columns: Vec<ColumnJson<'a>>,
+}
+
+/// Writes the document of `nsx ls --columns --json`, schema `nsx.columns/1`.
+///
+/// # Errors
+/// What the writer says.
+pub fn columns(defaults: &[&str], to: &mut dyn Write) -> io::Result<()> {
+    let columns = COLUMNS
+        .iter()
+        .map(|column| ColumnJson { name: column.key, help: column.help, default: defaults.contains(&column.key) })
+        .collect();
+    write(&ColumnsJson { schema: "nsx.columns/1", columns }, to)
+}
+
+fn write(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
+    let formatter = Escaping(serde_json::ser::PrettyFormatter::new());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *to, formatter);
+    document.serialize(&mut serializer)?;
+    writeln!(to)
+}
+
+/// serde_json's own layout, with everything escaped that a terminal would obey: JSON lets C1 controls and bidi marks through.
+struct Escaping<'a>(serde_json::ser::PrettyFormatter<'a>);
+
+impl serde_json::ser::Formatter for Escaping<'_> {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_unsafe(*character)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + character.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_written_and_nothing_is_lost() {
+        let hostile = "\u{1b}[31m\u{9b}31m\u{202e}\u{7f}\u{e0041}\"\\\nnaïve";
+        let mut out = Vec::new();
+        write(&[hostile], &mut out).expect("written");
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert!(!text.trim_end().chars().any(|character| is_unsafe(character) && character != '\n'), "{text}");
+        let back: Vec<String> = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(back, [hostile]);
+    }
+}

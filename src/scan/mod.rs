@@ -1,0 +1,181 @@
+//! Finding namespaces: one file for each place that keeps one alive, and one pass over the host.
+//!
+//! A source brings home facts; [`crate::model::Snapshot::build`] gives them meaning. What goes away while it is looked at is no
+//! error, and what may not be seen is a gap. The tables [`PER_PROCESS`], [`PER_NAMESPACE`] and [`PER_HOST`] are the list of
+//! sources: a new one is a file and a row. Not here: parsing (`proc`), system calls (`sys`).
+
+#![forbid(unsafe_code)]
+
+mod describe;
+mod fds;
+mod listns;
+mod mounts;
+mod relations;
+mod sockets;
+mod tasks;
+mod threads;
+mod visit;
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use describe::describe;
+
+use crate::model::gap::GapOf;
+use crate::model::{GapWhat, KindSet, NsKind, NsName, Observations, Pid, Process, Snapshot};
+use crate::proc::{ProcPid, ProcRoot, parse};
+use crate::sys::{SysError, errno_name, probe};
+use tasks::Walker;
+use visit::Visitor;
+
+/// A source that is asked about every process, after its own namespaces were read.
+struct ProcessSource {
+    /// Whether it has anything to find when only these kinds are wanted.
+    wanted: fn(KindSet) -> bool,
+    scan: fn(&mut Walker<'_>, &ProcPid, &Process),
+}
+
+/// Asked about every process, in this order, by several threads at once.
+const PER_PROCESS: [ProcessSource; 3] = [
+    ProcessSource { wanted: |_| true, scan: threads::scan },
+    ProcessSource { wanted: |_| true, scan: fds::scan },
+    // Works on the sockets that `fds` has seen.
+    ProcessSource { wanted: |kinds| kinds.contains(NsKind::Net), scan: sockets::scan },
+];
+
+/// Asked about every namespace once, with the open namespace.
+const PER_NAMESPACE: [fn(&mut Visitor<'_>, NsName, BorrowedFd<'_>); 2] = [relations::scan, mounts::scan];
+
+/// Asked once, when everything else is done.
+const PER_HOST: [fn(&mut Visitor<'_>); 1] = [listns::scan];
+
+/// How far a scan has come, for whoever wants to watch it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicUsize,
+    total: AtomicUsize,
+}
+
+impl Progress {
+    /// Returns how many processes were looked at, and how many there are.
+    pub fn get(&self) -> (usize, usize) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    fn start(&self, total: usize) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn add(&self, done: usize) {
+        self.done.fetch_add(done, Ordering::Relaxed);
+    }
+}
+
+/// What to look for.
+#[derive(Debug)]
+pub struct ScanOptions<'a> {
+    /// The kinds that the caller is interested in. Fewer kinds are fewer links to read; namespaces of other kinds may turn up
+    /// all the same, because they lead to those that are wanted.
+    pub kinds: KindSet,
+    /// How many threads to use at most; `None` leaves it to the scan.
+    pub workers: Option<usize>,
+    /// Where to tell how far it has come.
+    pub progress: Option<&'a Progress>,
+}
+
+impl Default for ScanOptions<'_> {
+    fn default() -> Self {
+        ScanOptions { kinds: KindSet::ALL, workers: None, progress: None }
+    }
+}
+
+impl ScanOptions<'_> {
+    /// Returns the kinds whose links must be read.
+    ///
+    /// A user namespace may be held by any other namespace that it owns, so whoever wants those needs all kinds. Any kind may be
+    /// bind-mounted in any mount namespace, so those are always needed.
+    fn kinds_to_read(&self) -> KindSet {
+        if self.kinds.contains(NsKind::User) { KindSet::ALL } else { self.kinds.with(NsKind::Mnt) }
+    }
+}
+
+/// Finds the namespaces of the host that `root` shows.
+///
+/// Several threads read `/proc`; none of them is left when this returns.
+///
+/// # Errors
+/// Only where the tree itself cannot be listed. What cannot be seen of single processes and namespaces is in the snapshot's gaps.
+///
+/// # Examples
+/// ```
+/// use std::path::Path;
+/// use nsx::proc::ProcRoot;
+/// use nsx::scan::{ScanOptions, scan};
+///
+/// let root = ProcRoot::open(Path::new("/proc"))?;
+/// let snapshot = scan(&root, &ScanOptions::default())?;
+/// assert!(snapshot.namespaces.iter().any(|namespace| namespace.own));
+/// # Ok::<(), nsx::sys::SysError>(())
+/// ```
+pub fn scan(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Snapshot, SysError> {
+    observe(root, options).map(Snapshot::build)
+}
+
+/// Brings home the facts from which [`scan`] builds its snapshot.
+///
+/// # Errors
+/// As [`scan`].
+pub fn observe(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observations, SysError> {
+    let mut observations = tasks::walk(root, options)?;
+    if let Ok(own) = root.own_process().and_then(|own| own.namespaces()) {
+        observations.own = own;
+    }
+    observations.initial = initial_by_kthreadd(&observations.processes);
+    note_hidden_processes(root, &mut observations);
+
+    let mut visitor = Visitor::new(root, options.kinds_to_read(), observations);
+    visitor.run();
+    for source in PER_HOST {
+        source(&mut visitor);
+    }
+    let mut observations = visitor.into_observations();
+    // The numbers of net and mnt became fixed in the same version that brought NS_GET_ID.
+    observations.initial_inodes_fixed =
+        root.is_live() && !probe::NS_ID.is_absent() && observations.relations.values().any(|told| told.id64.is_some());
+    Ok(observations)
+}
+
+/// Returns the net and mnt namespaces of kthreadd, which never leaves the initial ones; it is process 2 of the initial pid namespace.
+fn initial_by_kthreadd(processes: &[Process]) -> Vec<crate::model::NsId> {
+    processes
+        .iter()
+        .filter(|process| process.pid == Pid(2) && process.ppid == Pid(0) && process.kernel)
+        .flat_map(|process| [NsKind::Net, NsKind::Mnt].map(|kind| process.ns[kind.index()]))
+        .flatten()
+        .collect()
+}
+
+/// Notes a gap where `/proc` is mounted with an option that keeps whole processes from an unprivileged caller.
+fn note_hidden_processes(root: &ProcRoot, observations: &mut Observations) {
+    if !root.is_live() || nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let Ok(text) = root.own_process().and_then(|own| own.read_all(c"mountinfo", 1 << 24)) else { return };
+    let path = root.path().as_os_str().as_encoded_bytes();
+    let hides = parse::mountinfo(&text)
+        .filter(|mount| mount.fs_type == b"proc" && *parse::unescape_octal(mount.point) == *path)
+        .last()
+        .is_some_and(|mount| {
+            mount.super_options.split(|&byte| byte == b',').any(|option| {
+                matches!(option, b"hidepid=invisible" | b"hidepid=ptraceable" | b"hidepid=2" | b"hidepid=4")
+            })
+        });
+    if hides {
+        observations.gaps.add(GapWhat::HiddenProcesses, GapOf::Host, None);
+    }
+}
+
+/// Notes that something could not be seen of a process.
+fn note(gaps: &mut crate::model::Gaps, what: GapWhat, pid: Pid, errno: crate::sys::Errno) {
+    gaps.add(what, GapOf::Process(pid), Some(errno_name(errno)));
+}

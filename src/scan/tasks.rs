@@ -1,0 +1,163 @@
+//! Processes: `/proc/PID/ns/*`, with `pid_for_children` and `time_for_children`.
+//!
+//! This is the walk over `/proc` that the other sources of a process hang on to. See proc_pid_ns(5).
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::sockets::SocketCache;
+use super::{PER_PROCESS, Progress, ScanOptions, note};
+use crate::model::{ForChildren, GapWhat, KindSet, NsArray, NsKind, NsName, Observations, Pid, Process, Tid};
+use crate::proc::root::{for_children_name, read_ns_link, read_ns_links};
+use crate::proc::{ProcPid, ProcRoot, is_gone};
+use crate::sys::dir::DirReader;
+use crate::sys::{Errno, SysError};
+
+/// How many processes a thread takes at a time: enough to share the work evenly, not so many that one is left alone at the end.
+const BATCH: usize = 16;
+/// Below this many processes a second thread costs more than it brings.
+const ALONE: usize = 64;
+/// More threads than this only wait for each other: they all walk the same directory cache.
+const MOST_WORKERS: usize = 8;
+
+/// One of the threads that walk over `/proc`, with the buffers it uses again and again.
+pub(super) struct Walker<'a> {
+    pub(super) root: &'a ProcRoot,
+    /// The kinds whose links are read.
+    pub(super) kinds: KindSet,
+    /// What it has found.
+    pub(super) found: Observations,
+    pub(super) reader: DirReader,
+    /// The sockets of the process at hand: descriptor and inode.
+    pub(super) sockets: Vec<(u32, u64)>,
+    pub(super) socket_cache: SocketCache,
+}
+
+/// Walks over all processes.
+pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observations, SysError> {
+    let pids = root.pids(&mut DirReader::new(64))?;
+    if let Some(progress) = options.progress {
+        progress.start(pids.len());
+    }
+    let workers = if pids.len() < ALONE {
+        1
+    } else {
+        let most = options.workers.unwrap_or(MOST_WORKERS);
+        std::thread::available_parallelism().map_or(1, usize::from).min(most).max(1)
+    };
+    let next = AtomicUsize::new(0);
+    let share = || {
+        let mut walker = Walker {
+            root,
+            kinds: options.kinds_to_read(),
+            found: Observations::default(),
+            reader: DirReader::new(32),
+            sockets: Vec::new(),
+            socket_cache: SocketCache::default(),
+        };
+        walker.found.processes.reserve(pids.len() / workers + BATCH);
+        walker.work(&pids, &next, options.progress);
+        walker.found
+    };
+    let mut parts = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(share)).collect();
+        let mut parts = vec![share()];
+        // A thread that panics takes the program with it (panic = "abort"), so there is always a part to take.
+        parts.extend(others.into_iter().filter_map(|other| other.join().ok()));
+        parts
+    });
+    let mut observations = parts.swap_remove(0);
+    for part in parts {
+        observations.processes.extend(part.processes);
+        observations.threads.extend(part.threads);
+        observations.for_children.extend(part.for_children);
+        observations.holders.extend(part.holders);
+        observations.gaps.merge(part.gaps);
+    }
+    Ok(observations)
+}
+
+impl Walker<'_> {
+    fn work(&mut self, pids: &[Pid], next: &AtomicUsize, progress: Option<&Progress>) {
+        let sources: Vec<_> = PER_PROCESS.iter().filter(|source| (source.wanted)(self.kinds)).collect();
+        loop {
+            let start = next.fetch_add(BATCH, Ordering::Relaxed);
+            let Some(batch) = pids.get(start..pids.len().min(start + BATCH)).filter(|batch| !batch.is_empty()) else {
+                return;
+            };
+            for &pid in batch {
+                // A process that has gone since the directory was read is simply not there.
+                let Ok(directory) = self.root.process(pid) else { continue };
+                let Some(process) = self.process(&directory) else { continue };
+                for source in &sources {
+                    (source.scan)(self, &directory, &process);
+                }
+                self.found.processes.push(process);
+            }
+            if let Some(progress) = progress {
+                progress.add(batch.len());
+            }
+        }
+    }
+
+    /// Reads what the process itself is in; `None` where it has gone or may not be seen.
+    fn process(&mut self, directory: &ProcPid) -> Option<Process> {
+        let pid = directory.pid;
+        let mut buffer = [0; 1024];
+        let stat = match directory.stat(&mut buffer) {
+            Ok(stat) => stat,
+            Err(errno) => {
+                if !is_gone(errno) {
+                    note(&mut self.found.gaps, GapWhat::Namespaces, pid, errno);
+                }
+                return None;
+            }
+        };
+        let mut process = Process {
+            pid,
+            ppid: stat.ppid,
+            start_time_ticks: stat.start_time_ticks,
+            nthreads: stat.nthreads,
+            kernel: stat.kernel,
+            ns: NsArray::default(),
+        };
+        match self.namespaces(directory, pid) {
+            Ok(namespaces) => process.ns = namespaces,
+            // procfs answers EACCES for the links of a process that has just gone, too.
+            Err(errno) if !is_gone(errno) && directory.is_alive() => {
+                note(&mut self.found.gaps, GapWhat::Namespaces, pid, errno);
+            }
+            Err(_) => return None,
+        }
+        Some(process)
+    }
+
+    fn namespaces(&mut self, directory: &ProcPid, pid: Pid) -> Result<NsArray, Errno> {
+        let links = directory.ns_dir()?;
+        let namespaces = read_ns_links(links.as_fd(), self.kinds.iter())?;
+        self.for_children(links.as_fd(), pid, Tid(pid.0), &namespaces)?;
+        Ok(namespaces)
+    }
+
+    /// Reads the links that name the namespaces of future children, and keeps those that differ from the task's own.
+    pub(super) fn for_children(
+        &mut self,
+        links: BorrowedFd<'_>,
+        pid: Pid,
+        tid: Tid,
+        own: &NsArray,
+    ) -> Result<(), Errno> {
+        for kind in [NsKind::Pid, NsKind::Time] {
+            let Some(link) = for_children_name(kind).filter(|_| self.kinds.contains(kind)) else { continue };
+            // Without the task's own there is nothing to differ from: it is a zombie, or the kernel lacks the kind.
+            let Some(own) = own[kind.index()] else { continue };
+            match read_ns_link(links, link)? {
+                Some(name) if name != (NsName { kind, id: own }) => {
+                    self.found.for_children.push(ForChildren { pid, tid, name });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

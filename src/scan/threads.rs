@@ -1,0 +1,59 @@
+//! Threads that are in other namespaces than their process: `/proc/PID/task/TID/ns/*`.
+//!
+//! setns(2) and unshare(2) move a single thread, in every kind but user and pid. Only threads that differ are kept.
+
+use std::os::fd::AsFd;
+
+use super::note;
+use super::tasks::Walker;
+use crate::model::id::parse_decimal;
+use crate::model::{GapWhat, NsKind, Process, Thread, Tid};
+use crate::proc::root::read_ns_links;
+use crate::proc::{ProcPid, is_gone};
+
+pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process) {
+    // A process that may not be looked into has its gap already. One whose leader has exited still has its user and pid namespace,
+    // and its threads have the others.
+    if process.nthreads < 2 || process.kernel || process.ns.iter().all(Option::is_none) {
+        return;
+    }
+    let listed = directory.open_dir(c"task").and_then(|task| {
+        let mut tids = Vec::with_capacity(process.nthreads as usize);
+        walker.reader.entries(task.as_fd(), |name| tids.extend(parse_decimal(name.to_bytes()).map(Tid)))?;
+        Ok(tids)
+    });
+    let tids = match listed {
+        Ok(tids) => tids,
+        Err(errno) => {
+            if !is_gone(errno) {
+                note(&mut walker.found.gaps, GapWhat::Threads, process.pid, errno);
+            }
+            return;
+        }
+    };
+    for tid in tids.into_iter().filter(|tid| tid.0 != process.pid.0) {
+        let Ok(links) = directory.thread_ns_dir(tid) else { continue };
+        let read = read_ns_links(links.as_fd(), walker.kinds.iter()).and_then(|namespaces| {
+            // pid_for_children and time_for_children are the thread's own, too.
+            walker.for_children(links.as_fd(), process.pid, tid, &namespaces)?;
+            Ok(namespaces)
+        });
+        match read {
+            Ok(mut namespaces) if namespaces != process.ns => {
+                for kind in NsKind::ALL {
+                    let own = &mut namespaces[kind.index()];
+                    if *own == process.ns[kind.index()] {
+                        *own = None;
+                    }
+                }
+                walker.found.threads.push(Thread { pid: process.pid, tid, ns: namespaces });
+            }
+            Ok(_) => {}
+            Err(errno) => {
+                if !is_gone(errno) && directory.thread_ns_dir(tid).is_ok() {
+                    note(&mut walker.found.gaps, GapWhat::Threads, process.pid, errno);
+                }
+            }
+        }
+    }
+}

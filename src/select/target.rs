@@ -1,0 +1,272 @@
+//! What a user points at: the one grammar of targets, and finding the process or namespace that it means.
+//!
+//! Parsing is pure and knows every form; [`resolve`] holds the process by its directory, so that what is read afterwards is of that process
+//! or fails. Names of containers, units and pods are not among the forms yet: they take an engine to resolve.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::model::id::parse_decimal;
+use crate::model::{NsArray, NsId, NsKind, NsName, Pid};
+use crate::proc::{ProcPid, ProcRoot, is_gone};
+use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd};
+
+/// Where ip-netns(8) keeps the network namespaces that it names.
+const NETNS_DIRECTORY: &str = "/run/netns";
+
+/// What a user points at, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `4242`: a process or thread; when there is none, the namespace with that inode.
+    Number(u32),
+    /// `4242:INO`: the process with that pid whose pidfd has that inode.
+    PidInode(Pid, u64),
+    /// `self`: the caller.
+    Own,
+    /// `net:[4026532184]`: a namespace by kind and inode.
+    Namespace(NsName),
+    /// `netns:blue`: a network namespace by the name that ip-netns(8) gave it.
+    Netns(String),
+    /// `/run/netns/blue`: a namespace by file.
+    File(PathBuf),
+}
+
+/// What a target means on this host, now.
+pub enum Resolved {
+    /// A process or thread, held by its directory, with its namespaces.
+    Process(ProcPid, NsArray),
+    /// A namespace, of this kind if that is known. Whether it exists is for a scan to say.
+    Namespace(Option<NsKind>, NsId),
+}
+
+/// Why a target means nothing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// The text has none of the forms.
+    Form(String),
+    /// There is no such process.
+    NoProcess(Pid, SysError),
+    /// The process with that pid is another one than was meant: its pidfd has the second inode, not the first.
+    OtherProcess(Pid, u64, u64),
+    /// This kernel cannot tell apart two processes that had the same pid one after the other.
+    NoPidInode(Pid),
+    /// The namespaces of the process may not be read.
+    Refused(Pid, SysError),
+    /// The file is not there, or may not be opened.
+    NoFile(PathBuf, SysError),
+    /// The file is no namespace.
+    NotNamespace(PathBuf),
+    /// No namespace has this inode.
+    NoNamespace(Option<NsKind>, NsId),
+    /// The number is neither that of a process nor that of a namespace.
+    Nothing(u32),
+    /// It is a namespace where a process is wanted.
+    WantedProcess(String),
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetError::Form(text) => write!(f, "{text:?} is no process, namespace or namespace file"),
+            TargetError::NoProcess(pid, error) => write!(f, "no process {pid}: {error}"),
+            TargetError::OtherProcess(pid, wanted, found) => {
+                write!(f, "process {pid} is another one by now: its pidfd has inode {found}, not {wanted}")
+            }
+            TargetError::NoPidInode(pid) => {
+                write!(
+                    f,
+                    "cannot tell whether process {pid} is the one that is meant: pidfds have no inodes of their own before Linux 6.9"
+                )
+            }
+            TargetError::Refused(pid, error) => write!(f, "cannot read the namespaces of process {pid}: {error}"),
+            TargetError::NoFile(path, error) => write!(f, "cannot open {}: {error}", path.display()),
+            TargetError::NotNamespace(path) => {
+                write!(f, "{} is no namespace: it is not a file on nsfs", path.display())
+            }
+            TargetError::NoNamespace(kind, id) => {
+                let what = kind.map_or_else(|| format!("namespace {id}"), |kind| format!("namespace {kind}:[{id}]"));
+                write!(
+                    f,
+                    "no {what}: not held by any process, thread, fd, socket, bind mount or descendant that can be seen"
+                )
+            }
+            TargetError::Nothing(number) => write!(f, "no process and no namespace {number}"),
+            TargetError::WantedProcess(text) => write!(f, "{text} is a namespace, not a process"),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Target, TargetError> {
+        let form = || TargetError::Form(text.to_owned());
+        if text == "self" {
+            return Ok(Target::Own);
+        }
+        if let Some(name) = NsName::parse(text.as_bytes()) {
+            return Ok(Target::Namespace(name));
+        }
+        if let Some(name) = text.strip_prefix("netns:") {
+            // A name with a slash would lead out of the directory.
+            let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+            return is_name.then(|| Target::Netns(name.to_owned())).ok_or_else(form);
+        }
+        if text.contains('/') {
+            return Ok(Target::File(PathBuf::from(text)));
+        }
+        if let Some((pid, inode)) = text.split_once(':') {
+            let (pid, inode) = (parse_decimal(pid.as_bytes()), parse_decimal(inode.as_bytes()));
+            return pid.zip(inode).map(|(pid, inode)| Target::PidInode(Pid(pid), inode)).ok_or_else(form);
+        }
+        parse_decimal(text.as_bytes()).map(Target::Number).ok_or_else(form)
+    }
+}
+
+/// Finds what a target means, in the processes that `root` shows.
+///
+/// # Errors
+/// Where there is no such process or file, or it may not be looked at.
+pub fn resolve(root: &ProcRoot, target: &Target) -> Result<Resolved, TargetError> {
+    match target {
+        Target::Number(number) => match process(root, Pid(*number)) {
+            Err(TargetError::NoProcess(..)) => {
+                NsId::new(*number).map(|id| Resolved::Namespace(None, id)).ok_or(TargetError::Nothing(*number))
+            }
+            found => found,
+        },
+        Target::PidInode(..) | Target::Own => resolve_process(root, target),
+        Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id)),
+        Target::Netns(name) => file(PathBuf::from(NETNS_DIRECTORY).join(name)),
+        Target::File(path) => file(path.clone()),
+    }
+}
+
+/// Finds the process that a target means; what can only be a namespace is refused.
+///
+/// # Errors
+/// As [`resolve`]; a number that is no process is an error, too.
+pub fn resolve_process(root: &ProcRoot, target: &Target) -> Result<Resolved, TargetError> {
+    match target {
+        Target::Number(number) => process(root, Pid(*number)),
+        Target::PidInode(pid, inode) => {
+            let found = process(root, *pid)?;
+            let gone = |error| TargetError::NoProcess(*pid, error);
+            let opened = pidfd::pidfd_open(*pid).ok_or(TargetError::NoPidInode(*pid))?.map_err(gone)?;
+            match pidfd::unique_inode(opened.as_fd()).map_err(gone)? {
+                None => Err(TargetError::NoPidInode(*pid)),
+                Some(unique) if unique == *inode => Ok(found),
+                Some(unique) => Err(TargetError::OtherProcess(*pid, *inode, unique)),
+            }
+        }
+        Target::Own => {
+            let own = Pid(std::process::id());
+            let name = root.name("self");
+            let error = |errno| TargetError::NoProcess(own, SysError::new(Call::Openat(name.clone()), errno));
+            namespaces(root, root.own_process().map_err(error)?)
+        }
+        Target::Namespace(name) => Err(TargetError::WantedProcess(name.to_string())),
+        Target::Netns(name) => Err(TargetError::WantedProcess(format!("netns:{name}"))),
+        Target::File(path) => Err(TargetError::WantedProcess(path.display().to_string())),
+    }
+}
+
+fn process(root: &ProcRoot, pid: Pid) -> Result<Resolved, TargetError> {
+    let found = root.process(pid).map_err(|errno| {
+        TargetError::NoProcess(pid, SysError::new(Call::Openat(root.name(&pid.to_string())), errno))
+    })?;
+    namespaces(root, found)
+}
+
+fn namespaces(root: &ProcRoot, process: ProcPid) -> Result<Resolved, TargetError> {
+    match process.namespaces() {
+        Ok(namespaces) => Ok(Resolved::Process(process, namespaces)),
+        Err(errno) => {
+            let pid = process.pid;
+            let error = SysError::new(Call::Readlinkat(root.name(&format!("{pid}/ns/cgroup"))), errno);
+            let gone = is_gone(errno) || !process.is_alive();
+            Err(if gone { TargetError::NoProcess(pid, error) } else { TargetError::Refused(pid, error) })
+        }
+    }
+}
+
+fn file(path: PathBuf) -> Result<Resolved, TargetError> {
+    let bytes = path.as_os_str().as_bytes();
+    let failed = |errno| TargetError::NoFile(path.clone(), SysError::new(Call::Openat(bytes.to_vec()), errno));
+    let c_path = std::ffi::CString::new(bytes).map_err(|_| failed(Errno::EINVAL))?;
+    let named = dir::open_path_cwd(&c_path).map_err(failed)?;
+    if !dir::fs_magic(named.as_fd()).is_ok_and(|magic| magic == nsfs::NSFS_MAGIC) {
+        return Err(TargetError::NotNamespace(path));
+    }
+    let namespace = dir::open_read_cwd(&c_path).map_err(failed)?;
+    let id = nsfs::inode(namespace.as_fd()).ok().flatten();
+    let kind = nsfs::kind(namespace.as_fd()).ok().flatten();
+    match id {
+        Some(id) => Ok(Resolved::Namespace(kind, id)),
+        None => Err(TargetError::NotNamespace(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_form_is_known() {
+        let id = |inode| NsId::new(inode).expect("not zero");
+        for (text, target) in [
+            ("4242", Target::Number(4242)),
+            ("4242:77", Target::PidInode(Pid(4242), 77)),
+            ("self", Target::Own),
+            ("net:[4026532184]", Target::Namespace(NsName { kind: NsKind::Net, id: id(4_026_532_184) })),
+            ("netns:blue", Target::Netns("blue".to_owned())),
+            ("/run/netns/blue", Target::File("/run/netns/blue".into())),
+            ("./net:[1", Target::File("./net:[1".into())),
+        ] {
+            assert_eq!(text.parse(), Ok(target), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_form_is_refused() {
+        for text in
+            ["", "web", "-1", "+1", "1:", ":1", "1:x", "net:[]", "netns:", "netns:..", "netns:a/b", "4294967296"]
+        {
+            assert!(matches!(text.parse::<Target>(), Err(TargetError::Form(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_caller_is_found_by_pid_and_by_name() {
+        let root = ProcRoot::open(std::path::Path::new("/proc")).expect("/proc");
+        for target in [Target::Own, Target::Number(std::process::id())] {
+            let Ok(Resolved::Process(process, namespaces)) = resolve(&root, &target) else { panic!("{target:?}") };
+            assert_eq!(process.pid.0, std::process::id());
+            assert!(namespaces[NsKind::Mnt.index()].is_some());
+        }
+        assert!(matches!(resolve_process(&root, &Target::Number(u32::MAX)), Err(TargetError::NoProcess(..))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_namespace_is_not_opened() {
+        let root = ProcRoot::open(std::path::Path::new("/proc")).expect("/proc");
+        let target = Target::File("/dev/null".into());
+        assert!(matches!(resolve(&root, &target), Err(TargetError::NotNamespace(_))));
+        let target = Target::File("/proc/self/ns/net".into());
+        assert!(matches!(resolve(&root, &target), Ok(Resolved::Namespace(Some(NsKind::Net), _))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
+            let _ = text.parse::<Target>();
+        }
+    }
+}

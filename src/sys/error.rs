@@ -1,0 +1,156 @@
+//! System call errors that print like strace: the call, its arguments, the errno's name.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+pub use nix::errno::Errno;
+
+/// A system call with the arguments that matter to a reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// openat(2) of a path.
+    Openat(Vec<u8>),
+    /// openat2(2) of a path below the root of a process.
+    Openat2 {
+        /// The process whose root it is.
+        pid: u32,
+        /// The path below it.
+        path: Vec<u8>,
+    },
+    /// read(2) of a file.
+    Read(Vec<u8>),
+    /// write(2) to a stream.
+    Write(&'static str),
+    /// readlinkat(2) of a path.
+    Readlinkat(Vec<u8>),
+    /// getdents64(2) of a directory.
+    Getdents(Vec<u8>),
+    /// fstat(2).
+    Fstat,
+    /// fstatfs(2) of a path.
+    Fstatfs(Vec<u8>),
+    /// ioctl(2) with a request.
+    Ioctl(&'static str),
+    /// getsockopt(2) of an option.
+    Getsockopt(&'static str),
+    /// socket(2) of a family.
+    Socket(&'static str),
+    /// A netlink request.
+    Netlink(&'static str),
+    /// pidfd_open(2) of a process.
+    PidfdOpen(u32),
+    /// pidfd_getfd(2) of a descriptor.
+    PidfdGetfd(u32),
+    /// listmount(2) of a mount namespace.
+    Listmount(u64),
+    /// statmount(2) of a mount.
+    Statmount(u64),
+    /// listns(2).
+    Listns,
+    /// open_by_handle_at(2) of a namespace id.
+    OpenByHandleAt(u64),
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
+        match self {
+            Call::Openat(path) => write!(f, "openat({})", text(path)),
+            Call::Openat2 { pid, path } => write!(f, "openat2(/proc/{pid}/root, {}, RESOLVE_IN_ROOT)", text(path)),
+            Call::Read(path) => write!(f, "read({})", text(path)),
+            Call::Write(stream) => write!(f, "write({stream})"),
+            Call::Readlinkat(path) => write!(f, "readlinkat({})", text(path)),
+            Call::Getdents(path) => write!(f, "getdents64({})", text(path)),
+            Call::Fstat => write!(f, "fstat"),
+            Call::Fstatfs(path) => write!(f, "fstatfs({})", text(path)),
+            Call::Ioctl(request) => write!(f, "ioctl({request})"),
+            Call::Getsockopt(option) => write!(f, "getsockopt({option})"),
+            Call::Socket(family) => write!(f, "socket({family})"),
+            Call::Netlink(request) => write!(f, "netlink({request})"),
+            Call::PidfdOpen(pid) => write!(f, "pidfd_open({pid})"),
+            Call::PidfdGetfd(fd) => write!(f, "pidfd_getfd({fd})"),
+            Call::Listmount(id) => write!(f, "listmount(mnt_ns_id={id})"),
+            Call::Statmount(id) => write!(f, "statmount(mnt_id={id})"),
+            Call::Listns => write!(f, "listns"),
+            Call::OpenByHandleAt(id) => write!(f, "open_by_handle_at(ns_id={id})"),
+        }
+    }
+}
+
+/// A system call that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SysError {
+    /// What was called.
+    pub call: Call,
+    /// Why it failed.
+    pub errno: Errno,
+}
+
+impl SysError {
+    /// Puts the two together.
+    pub const fn new(call: Call, errno: Errno) -> SysError {
+        SysError { call, errno }
+    }
+
+    /// Returns the errno's name, such as `EACCES`.
+    pub fn errno_name(&self) -> &'static str {
+        errno_name(self.errno)
+    }
+}
+
+impl fmt::Display for SysError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.call, self.errno.desc(), self.errno_name())
+    }
+}
+
+impl std::error::Error for SysError {}
+
+/// Returns the name of an errno, such as `EACCES`.
+pub fn errno_name(errno: Errno) -> &'static str {
+    /// Linux numbers its errnos up to 133 (`include/uapi/asm-generic/errno.h`).
+    static NAMES: [OnceLock<String>; 134] = [const { OnceLock::new() }; 134];
+    match NAMES.get(errno as usize) {
+        Some(name) => name.get_or_init(|| format!("{errno:?}")),
+        None => "unknown errno",
+    }
+}
+
+/// Returns the errno that the last failed call of this thread left, as an error of `call`.
+pub(crate) fn last(call: impl FnOnce() -> Call) -> SysError {
+    let errno = Errno::last();
+    SysError::new(call(), errno)
+}
+
+/// Calls `call` until it is not interrupted by a signal; a negative answer means that errno tells why.
+pub(crate) fn retry(mut call: impl FnMut() -> libc::c_long) -> Result<libc::c_long, Errno> {
+    loop {
+        let answer = call();
+        if answer >= 0 {
+            return Ok(answer);
+        }
+        let errno = Errno::last();
+        if errno != Errno::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_prints_like_strace() {
+        let error = SysError::new(Call::Openat(b"/proc/7/ns".to_vec()), Errno::EACCES);
+        assert_eq!(error.to_string(), "openat(/proc/7/ns): Permission denied (EACCES)");
+        assert_eq!(errno_name(Errno::ESRCH), "ESRCH");
+        assert_eq!(errno_name(Errno::UnknownErrno), "UnknownErrno");
+    }
+
+    #[test]
+    fn hostile_bytes_in_an_argument_are_escaped() {
+        let error = SysError::new(Call::Openat(b"/a\x1b[31m\xff\n".to_vec()), Errno::ENOENT);
+        assert!(!error.to_string().contains(['\x1b', '\n']), "{error}");
+    }
+}

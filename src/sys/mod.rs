@@ -1,0 +1,19 @@
+//! Asking the kernel: one safe wrapper for each system call, one file for each facility.
+//!
+//! This is the only folder with `unsafe` code: the calls that nsx makes most, and those that no library has, are made here by hand.
+//! Every wrapper borrows its descriptors, hands out owned ones with `O_CLOEXEC`, and fails with a [`SysError`] that prints like
+//! strace. Not here: the formats of `/proc` (`proc`), and what a user is told (`cmd::advice`).
+
+#![allow(unsafe_code)]
+
+pub mod dir;
+pub mod error;
+pub mod mount;
+pub mod netlink;
+pub mod nsfs;
+pub mod pidfd;
+pub mod probe;
+pub mod socket;
+pub mod tty;
+
+pub use error::{Call, Errno, SysError, errno_name};

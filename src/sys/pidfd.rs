@@ -1,0 +1,63 @@
+//! Processes held by a descriptor: no pid that is reused can be mistaken for them.
+//!
+//! See pidfd_open(2), pidfd_getfd(2).
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::dir::{FileId, fstat};
+use super::error::{Call, SysError, retry};
+use super::probe::PIDFD_GETFD;
+use crate::model::Pid;
+
+/// Opens a process; `None` where the kernel cannot.
+///
+/// # Kernel
+/// Linux 5.3. Absent: `ENOSYS`, answered as `None`.
+///
+/// # Errors
+/// `ESRCH` where there is no such process, `EINVAL` or `ENOENT` where the pid is a thread other than the leader.
+pub fn pidfd_open(pid: Pid) -> Option<Result<OwnedFd, SysError>> {
+    let opened = PIDFD_GETFD.attempt(|| {
+        // SAFETY: the call takes two numbers.
+        retry(|| unsafe { libc::syscall(libc::SYS_pidfd_open, pid.0, 0) })
+    })?;
+    Some(match opened {
+        // SAFETY: the kernel has just handed out `fd`, with O_CLOEXEC; nobody else owns it.
+        Ok(fd) => Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) }),
+        Err(errno) => Err(SysError::new(Call::PidfdOpen(pid.0), errno)),
+    })
+}
+
+/// Takes a copy of descriptor `fd` of the process; `None` where the kernel cannot.
+///
+/// # Kernel
+/// Linux 5.6. Absent: `ENOSYS`, answered as `None`.
+///
+/// # Errors
+/// `EPERM` without PTRACE_MODE_ATTACH_REALCREDS over the process, `EBADF` where it has closed `fd`, `ESRCH`.
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: u32) -> Option<Result<OwnedFd, SysError>> {
+    let taken = PIDFD_GETFD.attempt(|| {
+        // SAFETY: the call takes three numbers.
+        retry(|| unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })
+    })?;
+    Some(match taken {
+        // SAFETY: the kernel has just handed out `taken`, with O_CLOEXEC; nobody else owns it.
+        Ok(taken) => Ok(unsafe { OwnedFd::from_raw_fd(taken as libc::c_int) }),
+        Err(errno) => Err(SysError::new(Call::PidfdGetfd(fd), errno)),
+    })
+}
+
+/// Returns the number that no other process gets before the next boot: the inode of its pidfd.
+///
+/// # Kernel
+/// Linux 6.9. Before that all pidfds share one inode on anon_inodefs, answered as `None`.
+///
+/// # Errors
+/// None that a caller can do anything about.
+pub fn unique_inode(pidfd: BorrowedFd<'_>) -> Result<Option<u64>, SysError> {
+    /// `PID_FS_MAGIC` in `include/uapi/linux/magic.h`.
+    const PID_FS_MAGIC: u64 = 0x5049_4446;
+    let magic = super::dir::fs_magic(pidfd).map_err(|errno| SysError::new(Call::Fstatfs(b"pidfd".to_vec()), errno))?;
+    let FileId { ino, .. } = fstat(pidfd)?;
+    Ok((magic == PID_FS_MAGIC).then_some(ino))
+}
