@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::value::{ColumnWord, SortKey, column_word, expression, sort_key};
-use super::{Exit, Global, advice, ui, ui::Ui};
+use super::{Exit, Global, UsageError, advice, ui, ui::Ui};
 use crate::model::{Holder, HolderKind, KindSet, Namespace, NsId, NsKind, Pid, Snapshot};
 use crate::proc::{ProcRoot, Users};
 use crate::render::column::{DEFAULT, DEFAULT_MEMBERS, find, is_unoccupied};
@@ -166,7 +166,8 @@ impl Asked {
             add(resolve(root, target)?);
         }
         if !asked.namespaces.is_empty() && asked.of_processes.is_some() {
-            anyhow::bail!("cannot list the members of namespaces and the namespaces of processes at the same time");
+            let why = "cannot list the members of namespaces and the namespaces of processes at the same time";
+            return Err(UsageError(why).into());
         }
         Ok(asked)
     }

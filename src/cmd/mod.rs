@@ -74,6 +74,18 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
     }
 }
 
+/// A command line that is well formed and makes no sense all the same.
+#[derive(Debug)]
+pub struct UsageError(pub &'static str);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
 /// Prints an error with its hint, and returns the exit code for it. A closed pipe is none.
 pub fn report(error: &anyhow::Error) -> Exit {
     let closed = error.chain().any(|cause| {
@@ -83,7 +95,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     ui::error(error, advice::hint(error).as_deref());
-    Exit::Failed
+    if error.is::<UsageError>() { Exit::Usage } else { Exit::Failed }
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::sockets::SocketCache;
 use super::{PER_PROCESS, Progress, ScanOptions, note};
 use crate::model::{ForChildren, GapWhat, KindSet, NsArray, NsKind, NsName, Observations, Pid, Process, Tid};
-use crate::proc::root::{for_children_name, read_ns_link, read_ns_links};
+use crate::proc::root::{for_children_name, link_name, read_ns_link, read_ns_links};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
-use crate::sys::dir::DirReader;
+use crate::sys::dir::{self, DirReader};
 use crate::sys::{Errno, SysError};
 
 /// How many processes a thread takes at a time: enough to share the work evenly, not so many that one is left alone at the end.
@@ -28,6 +28,10 @@ pub(super) struct Walker<'a> {
     /// What it has found.
     pub(super) found: Observations,
     pub(super) reader: DirReader,
+    /// The caller, where the pids of the tree are those of its pid namespace.
+    pub(super) own: Option<Pid>,
+    /// The device of nsfs, by which a descriptor of a namespace is known; `None` for a captured tree.
+    pub(super) nsfs_device: Option<u64>,
     /// The sockets of the process at hand: descriptor and inode.
     pub(super) sockets: Vec<(u32, u64)>,
     pub(super) socket_cache: SocketCache,
@@ -46,12 +50,18 @@ pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observa
         std::thread::available_parallelism().map_or(1, usize::from).min(most).max(1)
     };
     let next = AtomicUsize::new(0);
+    let nsfs_device = Some(root).filter(|root| root.is_live()).and_then(|root| {
+        let own = root.own_process().and_then(|own| own.ns_dir()).ok()?;
+        NsKind::ALL.into_iter().find_map(|kind| dir::follow(own.as_fd(), link_name(kind)).ok()).map(|file| file.id.dev)
+    });
     let share = || {
         let mut walker = Walker {
             root,
             kinds: options.kinds_to_read(),
             found: Observations::default(),
             reader: DirReader::new(32),
+            own: root.is_own_pid_ns().then(|| Pid(std::process::id())),
+            nsfs_device,
             sockets: Vec::new(),
             socket_cache: SocketCache::default(),
         };
@@ -121,7 +131,7 @@ impl Walker<'_> {
             kernel: stat.kernel,
             ns: NsArray::default(),
         };
-        match self.namespaces(directory, pid) {
+        match self.namespaces(directory, &process) {
             Ok(namespaces) => process.ns = namespaces,
             // procfs answers EACCES for the links of a process that has just gone, too.
             Err(errno) if !is_gone(errno) && directory.is_alive() => {
@@ -132,10 +142,13 @@ impl Walker<'_> {
         Some(process)
     }
 
-    fn namespaces(&mut self, directory: &ProcPid, pid: Pid) -> Result<NsArray, Errno> {
+    fn namespaces(&mut self, directory: &ProcPid, process: &Process) -> Result<NsArray, Errno> {
         let links = directory.ns_dir()?;
         let namespaces = read_ns_links(links.as_fd(), self.kinds.iter())?;
-        self.for_children(links.as_fd(), pid, Tid(pid.0), &namespaces)?;
+        // A kernel thread calls neither unshare(2) nor setns(2), and has no children.
+        if !process.kernel {
+            self.for_children(links.as_fd(), process.pid, Tid(process.pid.0), &namespaces)?;
+        }
         Ok(namespaces)
     }
 

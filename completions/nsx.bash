@@ -1,0 +1,142 @@
+_nsx() {
+    local i cur prev opts cmd
+    COMPREPLY=()
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        cur="$2"
+    else
+        cur="${COMP_WORDS[COMP_CWORD]}"
+    fi
+    prev="$3"
+    cmd=""
+    opts=""
+
+    for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
+    do
+        case "${cmd},${i}" in
+            ",$1")
+                cmd="nsx"
+                ;;
+            nsx,ls)
+                cmd="nsx__subcmd__ls"
+                ;;
+            *)
+                ;;
+        esac
+    done
+
+    case "${cmd}" in
+        nsx)
+            opts="-h -V --color --proc-root --help --version ls"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --proc-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        nsx__subcmd__ls)
+            opts="-t -p -P -o -n -u -J -h -V --type --task --unoccupied --where --tree --output --columns --sort --threads --no-headings --no-truncate --json --members --color --proc-root --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --type)
+                    COMPREPLY=($(compgen -W "cgroup ipc mnt net pid time user uts" -- "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -W "cgroup ipc mnt net pid time user uts" -- "${cur}"))
+                    return 0
+                    ;;
+                --task)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --where)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tree)
+                    COMPREPLY=($(compgen -W "owner parent process" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "NS TYPE NPROCS NTHREADS PID PPID USER UID PNS ONS OUID ID NETNSID STARTED HELD CONTAINER CGROUP NSFS PATH COMMAND all" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "NS TYPE NPROCS NTHREADS PID PPID USER UID PNS ONS OUID ID NETNSID STARTED HELD CONTAINER CGROUP NSFS PATH COMMAND all" -- "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -W "NS TYPE NPROCS NTHREADS PID PPID USER UID PNS ONS OUID ID NETNSID STARTED HELD CONTAINER CGROUP NSFS PATH COMMAND" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --proc-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+    esac
+}
+
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -F _nsx -o nosort -o bashdefault -o default nsx
+else
+    complete -F _nsx -o bashdefault -o default nsx
+fi
+
+# Completes the word behind the last comma of a list.
+_nsx_lists() {
+    local cur prev words
+    cur=${COMP_WORDS[COMP_CWORD]}
+    prev=${COMP_WORDS[COMP_CWORD-1]}
+    case $prev in
+        -t|--type) words="cgroup ipc mnt net pid time user uts" ;;
+        -o|--output) words="NS TYPE NPROCS NTHREADS PID PPID USER UID PNS ONS OUID ID NETNSID STARTED HELD CONTAINER CGROUP NSFS PATH COMMAND all" ;;
+        *) words= ;;
+    esac
+    if [[ -n $words && ${COMP_WORDS[1]} == ls ]]; then
+        local first=
+        if [[ $cur == *,* ]]; then
+            first=${cur%,*},
+        elif [[ $cur == +* ]]; then
+            first=+
+        fi
+        local rest=${cur#"$first"}
+        compopt -o nospace 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -P "$first" -W "$words" -- "$rest")
+        return
+    fi
+    _nsx "$@"
+}
+
+complete -F _nsx_lists -o bashdefault -o default nsx

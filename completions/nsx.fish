@@ -1,0 +1,73 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_nsx_global_optspecs
+    string join \n color= proc-root= h/help V/version
+end
+
+function __fish_nsx_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_nsx_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_nsx_using_subcommand
+    set -l cmd (__fish_nsx_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c nsx -n "__fish_nsx_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_needs_command" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_needs_command" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "ls" -d 'List namespaces'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s t -l type -d 'Only namespaces of this kind (can be repeated, or separated by commas)' -x -a "(__fish_complete_list , 'printf \"cgroup\nipc\nmnt\nnet\npid\ntime\nuser\nuts\\n\"')"
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l where -d 'Only rows for which this is true, such as \'type == net and nprocs > 1\'' -r
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l tree -d 'Draw namespaces as a tree' -r -f -a "owner\t'below the user namespace that owns it'
+parent\t'below its parent (pid and user namespaces)'
+process\t'below the namespace that its leader came from'"
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s o -l output -d 'Columns to show: COL,…, or +COL,… to add some, or all' -x -a "(__fish_complete_list , 'printf \"NS\nTYPE\nNPROCS\nNTHREADS\nPID\nPPID\nUSER\nUID\nPNS\nONS\nOUID\nID\nNETNSID\nSTARTED\nHELD\nCONTAINER\nCGROUP\nNSFS\nPATH\nCOMMAND\nall\\n\"')"
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l sort -d 'Sort by this column; -COL puts the largest first' -r -f -a "NS\t'inode number of the namespace'
+TYPE\t'kind of namespace'
+NPROCS\t'number of processes in it'
+NTHREADS\t'number of threads in it'
+PID\t'its leader: the top-most process in it'
+PPID\t'parent of the leader'
+USER\t'user of the leader'
+UID\t'effective uid of the leader'
+PNS\t'parent (pid and user namespaces)'
+ONS\t'user namespace that owns it'
+OUID\t'uid that made the owning user namespace'
+ID\t'64-bit id, never reused (Linux 6.18)'
+NETNSID\t'number that the own network namespace has for it'
+STARTED\t'when the leader was started (UTC)'
+HELD\t'what keeps it alive, and how many of them'
+CONTAINER\t'container of the leader, by its cgroup'
+CGROUP\t'cgroup of the leader'
+NSFS\t'where it is bind-mounted'
+PATH\t'a file to open it by'
+COMMAND\t'command line of the leader'"
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s P -l unoccupied -d 'Only namespaces without a process'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l columns -d 'List the columns that there are'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l threads -d 'Count threads, too: adds the column NTHREADS'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s J -l json -d 'Print JSON (schema nsx.ls/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l members -d 'With --json: name all members and holders of each namespace'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s V -l version -d 'Print version'

@@ -1,0 +1,284 @@
+//! The other life of this binary: a process that makes a namespace, holds it in one way, says `ready`, and waits for the end of its
+//! standard input.
+//!
+//! It runs with a single thread until it starts one, so it may unshare whatever it likes.
+
+#![expect(clippy::disallowed_methods, reason = "a fixture makes namespaces, which the program itself does in sys only")]
+
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::mpsc;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// Plays a role.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    if arguments.first().is_some_and(|role| role == "without") {
+        return without(&arguments[1..]);
+    }
+    // What stands behind `--` is there to be seen in the command line, and may be anything.
+    let words = arguments.iter().take_while(|word| *word != "--").map(|word| word.to_str().expect("UTF-8"));
+    match words.collect::<Vec<_>>()[..] {
+        ["wait"] => wait(),
+        ["process", kind] => process(kind),
+        ["thread", kind] => thread(kind),
+        ["for-children"] => for_children(),
+        ["fd", kind] => fd(kind),
+        ["socket"] => socket(),
+        ["bind-mount", folder] => bind_mount(Path::new(folder), false),
+        ["bind-mount-without-process", folder] => bind_mount(Path::new(folder), true),
+        ["nested-user"] => nested_user(),
+        ["named", name] => named(name),
+        ["leader-exits", kind] => leader_exits(kind),
+        ["zombie"] => zombie(),
+        ["churn"] => churn(),
+        _ => panic!("no such fixture: {arguments:?}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn wait() {
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn ready(words: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    writeln!(out, "ready {words}").and_then(|()| out.flush()).expect("somebody listens");
+    wait();
+}
+
+fn flag(kind: &str) -> CloneFlags {
+    match kind {
+        "cgroup" => CloneFlags::CLONE_NEWCGROUP,
+        "ipc" => CloneFlags::CLONE_NEWIPC,
+        "mnt" => CloneFlags::CLONE_NEWNS,
+        "net" => CloneFlags::CLONE_NEWNET,
+        "pid" => CloneFlags::CLONE_NEWPID,
+        "time" => CloneFlags::from_bits_retain(0x80),
+        "user" => CloneFlags::CLONE_NEWUSER,
+        "uts" => CloneFlags::CLONE_NEWUTS,
+        _ => panic!("no such kind: {kind}"),
+    }
+}
+
+fn own_link(kind: &str) -> String {
+    let link = std::fs::read_link(format!("/proc/thread-self/ns/{kind}")).expect("a link");
+    link.to_string_lossy().into_owned()
+}
+
+fn tid() -> i32 {
+    nix::unistd::gettid().as_raw()
+}
+
+/// A child in a namespace of its own.
+fn process(kind: &str) {
+    unshare(flag(kind)).expect("unshare");
+    let mut child =
+        Command::new(std::env::current_exe().expect("self")).args(["fixture", "wait"]).spawn().expect("fork");
+    let link = std::fs::read_link(format!("/proc/{}/ns/{kind}", child.id())).expect("a link");
+    ready(&format!("{} {}", child.id(), link.display()));
+    let _ = child.wait();
+}
+
+/// A thread in a namespace of its own, while the process stays where it is.
+fn thread(kind: &str) {
+    let kind = kind.to_owned();
+    let (say, hear) = mpsc::channel();
+    std::thread::spawn(move || {
+        unshare(flag(&kind)).expect("unshare");
+        say.send(format!("{} {}", tid(), own_link(&kind))).expect("main listens");
+        std::thread::park();
+    });
+    ready(&hear.recv().expect("the thread"));
+}
+
+/// A task that stays in its time namespace while its children will be in another.
+fn for_children() {
+    unshare(flag("time")).expect("unshare");
+    ready(&own_link("time_for_children"));
+}
+
+/// Does something in a namespace that a short-lived thread makes.
+fn in_new<T: Send + 'static>(kind: &str, act: impl FnOnce(&str) -> T + Send + 'static) -> (T, String) {
+    let kind = kind.to_owned();
+    std::thread::spawn(move || {
+        unshare(flag(&kind)).expect("unshare");
+        let path = format!("/proc/self/task/{}/ns/{kind}", tid());
+        (act(&path), own_link(&kind))
+    })
+    .join()
+    .expect("the thread")
+}
+
+/// A descriptor of a namespace that nobody is in.
+fn fd(kind: &str) {
+    let (file, link) = in_new(kind, |path| File::open(path).expect("a namespace"));
+    ready(&format!("{} {link}", file.as_raw_fd()));
+}
+
+/// A socket in a network namespace that nobody is in.
+fn socket() {
+    let (socket, link) = in_new("net", |_| UdpSocket::bind("0.0.0.0:0").expect("a socket"));
+    ready(&format!("{} {link}", socket.as_raw_fd()));
+}
+
+/// A bind mount of a namespace that nobody is in, in a mount namespace that only this process is in, or nobody at all.
+fn bind_mount(folder: &Path, without_process: bool) {
+    let place = folder.join("a b\\c\nd");
+    File::create(&place).expect("a file to mount on");
+    let mount_there = move || {
+        unshare(CloneFlags::CLONE_NEWNS).expect("unshare");
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).expect("private");
+        unshare(CloneFlags::CLONE_NEWUTS).expect("unshare");
+        let namespace = format!("/proc/self/task/{}/ns/uts", tid());
+        mount(Some(namespace.as_str()), &place, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind mount");
+        (own_link("uts"), own_link("mnt"))
+    };
+    if without_process {
+        let (_file, (uts, mnt)) = std::thread::spawn(move || {
+            let links = mount_there();
+            (File::open(format!("/proc/self/task/{}/ns/mnt", tid())).expect("a namespace"), links)
+        })
+        .join()
+        .expect("the thread");
+        ready(&format!("{uts} {mnt}"));
+    } else {
+        // This process stays in the mount namespace; a child that ends at once takes the uts namespace's only member along.
+        let old = File::open("/proc/self/ns/uts").expect("a namespace");
+        let (uts, mnt) = mount_there();
+        nix::sched::setns(&old, CloneFlags::CLONE_NEWUTS).expect("back");
+        drop(old);
+        ready(&format!("{uts} {mnt}"));
+    }
+}
+
+/// A user namespace whose parent has no process.
+fn nested_user() {
+    unshare(CloneFlags::CLONE_NEWUSER).expect("unshare");
+    let outer = own_link("user");
+    // Only who is mapped may make another one.
+    std::fs::write("/proc/self/setgroups", "deny").expect("setgroups");
+    std::fs::write("/proc/self/uid_map", "0 0 1").expect("uid_map");
+    std::fs::write("/proc/self/gid_map", "0 0 1").expect("gid_map");
+    unshare(CloneFlags::CLONE_NEWUSER).expect("unshare");
+    ready(&format!("{outer} {}", own_link("user")));
+}
+
+/// A process in a namespace of its own, with any name.
+fn named(name: &str) {
+    unshare(CloneFlags::CLONE_NEWUTS).expect("unshare");
+    let name = CString::new(std::ffi::OsStr::new(name).as_bytes()).expect("no NUL");
+    // /proc/self/comm takes what PR_SET_NAME takes.
+    std::fs::write("/proc/self/comm", name.as_bytes()).expect("comm");
+    ready(&own_link("uts"));
+}
+
+/// A process whose first thread has exited while another one lives on in a namespace of its own.
+fn leader_exits(kind: &str) {
+    let kind = kind.to_owned();
+    std::thread::spawn(move || {
+        unshare(flag(&kind)).expect("unshare");
+        // The first thread must have gone before anybody looks.
+        let own = std::process::id();
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{own}/stat")).expect("stat");
+            if stat.contains(") Z ") {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        ready(&format!("{} {}", tid(), own_link(&kind)));
+        // Nobody is left who would end the process.
+        nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL).expect("kill");
+    });
+    // SAFETY: ends this thread only; nothing of it is used by the other one.
+    unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
+}
+
+/// A zombie, until the end.
+fn zombie() {
+    let mut child = Command::new("true").spawn().expect("fork");
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("stat");
+        if stat.contains(") Z ") {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    ready(&child.id().to_string());
+    let _ = child.wait();
+}
+
+/// Runs a command on a kernel that lacks something: `without CALL,… COMMAND…`, where a call is the number of a system call (answered with
+/// ENOSYS) or `ioctl:REQUEST` (answered with ENOTTY), both decimal.
+fn without(arguments: &[OsString]) -> ExitCode {
+    use nix::libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
+    use nix::libc::{ENOSYS, ENOTTY, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SYS_ioctl};
+    use std::os::unix::process::CommandExt;
+
+    let instruction = |code: u32, jt: u8, jf: u8, k: u32| sock_filter { code: code as u16, jt, jf, k };
+    // Offsets in struct seccomp_data: nr, and the low half of args[1] on a little-endian machine.
+    let (load_number, load_request) =
+        (instruction(BPF_LD | BPF_W | BPF_ABS, 0, 0, 0), instruction(BPF_LD | BPF_W | BPF_ABS, 0, 0, 24));
+    let mut filter = Vec::new();
+    for call in arguments[0].to_str().expect("UTF-8").split(',') {
+        filter.push(load_number);
+        match call.strip_prefix("ioctl:") {
+            Some(request) => {
+                filter.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_ioctl as u32));
+                filter.push(load_request);
+                filter.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, request.parse().expect("a number")));
+                filter.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOTTY as u32));
+            }
+            None => {
+                filter.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call.parse().expect("a number")));
+                filter.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS as u32));
+            }
+        }
+    }
+    filter.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW));
+    let program = sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program and its instructions live through the calls.
+    let installed = unsafe {
+        nix::libc::prctl(nix::libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && nix::libc::syscall(nix::libc::SYS_seccomp, nix::libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+                == 0
+    };
+    assert!(installed, "seccomp: {}", std::io::Error::last_os_error());
+    panic!("exec: {}", Command::new(&arguments[1]).args(&arguments[2..]).exec());
+}
+
+/// Processes that come and go as fast as they can: children that nobody waits for, some in namespaces of their own.
+fn churn() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.expect("signal");
+    let lifeline = std::thread::spawn(|| ready(""));
+    let mut round = 0u32;
+    while !lifeline.is_finished() {
+        round = round.wrapping_add(1);
+        // SAFETY: the child makes only calls that are safe after a fork of a process with threads: unshare, nanosleep, _exit.
+        match unsafe { nix::libc::fork() } {
+            0 => unsafe {
+                // SAFETY: as above.
+                if round % 4 == 0 {
+                    nix::libc::unshare(nix::libc::CLONE_NEWUTS | nix::libc::CLONE_NEWIPC);
+                }
+                nix::libc::usleep(round % 7 * 300);
+                nix::libc::_exit(0);
+            },
+            // The limit of processes is reached: let some go.
+            -1 => std::thread::yield_now(),
+            _ => {}
+        }
+    }
+    let _ = lifeline.join();
+}

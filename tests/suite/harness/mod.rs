@@ -1,0 +1,177 @@
+//! What all tests share: running nsx, declaring needs, fixtures that clean up after themselves.
+
+pub mod fake;
+pub mod fixture;
+pub mod held;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{LazyLock, RwLock};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+
+/// What a test cannot do without.
+#[derive(Clone, Copy, Debug)]
+pub enum Need {
+    /// To be root, with all capabilities that containers usually lack.
+    Root,
+    /// A program on PATH.
+    Tool(&'static str),
+}
+
+impl Need {
+    /// Returns why the need is not met.
+    fn unmet(self) -> Option<String> {
+        match self {
+            Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "not root".to_owned()),
+            Need::Tool(tool) => {
+                let path = std::env::var_os("PATH").unwrap_or_default();
+                let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+                (!found).then(|| format!("no {tool} on PATH (scripts/setup installs it)"))
+            }
+        }
+    }
+}
+
+/// Tests that want the host to themselves take this for writing, all others for reading.
+static HOST: RwLock<()> = RwLock::new(());
+
+/// A test that can run beside others.
+pub fn test(name: &str, needs: &[Need], body: fn()) -> Trial {
+    declare(name, needs, move || {
+        let _shared = HOST.read();
+        body();
+    })
+}
+
+/// A test that no other test may disturb.
+pub fn quiet(name: &str, needs: &[Need], body: fn()) -> Trial {
+    declare(name, needs, move || {
+        let _alone = HOST.write();
+        body();
+    })
+}
+
+fn declare(name: &str, needs: &[Need], body: impl FnOnce() + Send + 'static) -> Trial {
+    let unmet: Vec<String> = needs.iter().filter_map(|need| need.unmet()).collect();
+    if unmet.is_empty() {
+        return Trial::test(name, move || {
+            body();
+            Ok(())
+        });
+    }
+    let reason = unmet.join(", ");
+    let strict = std::env::var_os("NSX_TEST_STRICT").is_some_and(|value| value == "1");
+    let trial = Trial::test(format!("{name} (needs: {reason})"), move || Err(Failed::from(reason)));
+    trial.with_ignored_flag(!strict)
+}
+
+/// Returns the nsx that was built for this test, in a place that every user can run it from.
+pub fn nsx_path() -> &'static Path {
+    static PLACE: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
+        use std::os::unix::fs::PermissionsExt;
+        let built = std::env::var_os("NSX_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_nsx").into());
+        let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        let copy = folder.path().join("nsx");
+        std::fs::copy(built, &copy).expect("a copy of nsx");
+        (folder, copy)
+    });
+    // The folder lives in a static, which is never dropped: the process removes it at its end.
+    &PLACE.1
+}
+
+/// Removes what [`nsx_path`] made; called when all tests are done.
+pub fn clean_up() {
+    if let Some(folder) = nsx_path().parent() {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// nsx with these arguments, an empty standard input, and an environment that says nothing of colours.
+pub fn nsx(arguments: &[&str]) -> Command {
+    let mut command = Command::new(nsx_path());
+    command.args(arguments).stdin(Stdio::null());
+    for name in ["NO_COLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// What a command has printed, as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8 and nothing else")
+}
+
+/// Runs nsx, which must succeed, and returns its standard output.
+pub fn run(arguments: &[&str]) -> String {
+    let output = output(&mut nsx(arguments));
+    assert!(output.status.success(), "nsx {arguments:?}: {}: {}", output.status, text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Runs nsx, which must fail with this code and print nothing on standard output, and returns its standard error.
+pub fn fails(arguments: &[&str], code: i32) -> String {
+    let output = output(&mut nsx(arguments));
+    assert_eq!(output.status.code(), Some(code), "nsx {arguments:?}: {}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "", "nsx {arguments:?}");
+    text(&output.stderr)
+}
+
+/// Runs `nsx ls --json` with more arguments, and returns the document after holding it against its schema.
+pub fn ls_json(arguments: &[&str]) -> Value {
+    let all: Vec<&str> = ["ls", "--json"].into_iter().chain(arguments.iter().copied()).collect();
+    document(&run(&all))
+}
+
+/// Parses a document of schema `nsx.ls/1` and holds it against that.
+pub fn document(json: &str) -> Value {
+    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let schema = serde_json::from_str(include_str!("../../schema/ls.json")).expect("the schema is JSON");
+        jsonschema::validator_for(&schema).expect("the schema is one")
+    });
+    let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let errors: Vec<String> =
+        SCHEMA.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "against the schema: {errors:#?}");
+    document
+}
+
+/// Returns the namespace with this inode from a document.
+pub fn namespace(document: &Value, inode: u64) -> &Value {
+    document["namespaces"]
+        .as_array()
+        .and_then(|all| all.iter().find(|namespace| namespace["ns"] == inode))
+        .unwrap_or_else(|| panic!("namespace {inode} is not in {document:#}"))
+}
+
+/// Returns one way of being held of a namespace.
+pub fn held_by<'a>(namespace: &'a Value, kind: &str) -> &'a Value {
+    namespace["held_by"]
+        .as_array()
+        .and_then(|ways| ways.iter().find(|way| way["kind"] == kind))
+        .unwrap_or_else(|| panic!("not held by {kind}: {namespace:#}"))
+}
+
+/// Returns the inode of a namespace of a process.
+pub fn inode_of(pid: u32, kind: &str) -> u64 {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a link");
+    inode_in(&link.to_string_lossy())
+}
+
+/// Returns the number in a text such as `net:[4026531840]`.
+pub fn inode_in(link: &str) -> u64 {
+    let digits: String = link.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("{link} is no namespace"))
+}
+
+/// Returns a path in the source tree.
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
