@@ -48,7 +48,7 @@ _nsx() {
             return 0
             ;;
         nsx__subcmd__ls)
-            opts="-t -p -P -o -n -u -J -h -V --type --task --unoccupied --where --tree --output --columns --sort --threads --no-headings --no-truncate --json --members --color --proc-root --help --version"
+            opts="-t -p -P -T -o -n -u -J -h -V --type --task --unoccupied --where --tree --output --columns --sort --threads --no-headings --no-truncate --json --members --color --proc-root --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -75,6 +75,10 @@ _nsx() {
                     return 0
                     ;;
                 --tree)
+                    COMPREPLY=($(compgen -W "owner parent process" -- "${cur}"))
+                    return 0
+                    ;;
+                -T)
                     COMPREPLY=($(compgen -W "owner parent process" -- "${cur}"))
                     return 0
                     ;;

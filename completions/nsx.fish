@@ -34,7 +34,7 @@ complete -c nsx -n "__fish_nsx_needs_command" -f -a "ls" -d 'List namespaces'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s t -l type -d 'Only namespaces of this kind (can be repeated, or separated by commas)' -x -a "(__fish_complete_list , 'printf \"cgroup\nipc\nmnt\nnet\npid\ntime\nuser\nuts\\n\"')"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l where -d 'Only rows for which this is true, such as \'type == net and nprocs > 1\'' -r
-complete -c nsx -n "__fish_nsx_using_subcommand ls" -l tree -d 'Draw namespaces as a tree' -r -f -a "owner\t'below the user namespace that owns it'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s T -l tree -d 'Draw namespaces as a tree' -r -f -a "owner\t'below the user namespace that owns it'
 parent\t'below its parent (pid and user namespaces)'
 process\t'below the namespace that its leader came from'"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s o -l output -d 'Columns to show: COL,…, or +COL,… to add some, or all' -x -a "(__fish_complete_list , 'printf \"NS\nTYPE\nNPROCS\nNTHREADS\nPID\nPPID\nUSER\nUID\nPNS\nONS\nOUID\nID\nNETNSID\nSTARTED\nHELD\nCONTAINER\nCGROUP\nNSFS\nPATH\nCOMMAND\nall\\n\"')"

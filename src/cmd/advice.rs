@@ -32,14 +32,12 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
 fn target(error: &TargetError, root: bool) -> Option<String> {
     let as_root = "run as root to see those of other users";
     match error {
-        TargetError::Form(_) => Some(
-            "give a PID, PID:INODE, self, a namespace such as net:[4026531840] or its inode, netns:NAME, or a path with a slash"
-                .to_owned(),
-        ),
         TargetError::NoProcess(..) | TargetError::Nothing(_) => {
             Some("nsx ls shows the namespaces that there are, ps -e the processes".to_owned())
         }
-        TargetError::OtherProcess(pid, ..) => Some(format!("the one that was meant has exited; nsx ls {pid} shows the present one")),
+        TargetError::OtherProcess(pid, ..) => {
+            Some(format!("the one that was meant has exited; nsx ls {pid} shows the present one"))
+        }
         TargetError::NoPidInode(pid) => Some(format!("give the PID alone: {pid}")),
         TargetError::Refused(_, error) if error.errno == Errno::EACCES && !root => Some(as_root.to_owned()),
         TargetError::Refused(pid, error) if error.errno == Errno::EACCES => Some(format!(
@@ -48,13 +46,12 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
         TargetError::NoFile(path, error) if error.errno == Errno::ENOENT && path.starts_with("/run/netns") => {
             Some("ip netns list shows the names that there are".to_owned())
         }
-        TargetError::NotNamespace(path) => {
-            Some(format!("see what is mounted there: findmnt -T {}", path.display()))
-        }
+        TargetError::NotNamespace(path) => Some(format!("see what is mounted there: findmnt -T {}", path.display())),
         TargetError::NoNamespace(..) if !root => Some(as_root.to_owned()),
         TargetError::NoNamespace(..) => Some("nsx ls shows the namespaces that there are".to_owned()),
         TargetError::WantedProcess(text) => Some(format!("nsx ls '{text}' lists its members")),
-        TargetError::Refused(..) | TargetError::NoFile(..) => None,
+        // What is wrong with the form of a target is said by the usage error itself.
+        TargetError::Form(_) | TargetError::Refused(..) | TargetError::NoFile(..) => None,
     }
 }
 
@@ -72,7 +69,10 @@ fn note(gaps: &[Gap], root: bool) -> Option<String> {
             let count = |number: usize, one: &str, more: &str| {
                 if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
             };
-            let processes = count(gap.pids.len(), "process", "processes");
+            let processes = match gap.pids[..] {
+                [pid] => format!("process {pid}"),
+                _ => count(gap.pids.len(), "process", "processes"),
+            };
             let namespaces = count(gap.namespaces.len(), "namespace", "namespaces");
             let text = match gap.what {
                 What::Namespaces => processes,
@@ -116,7 +116,6 @@ mod tests {
         let no_file =
             |path: &str, errno| TargetError::NoFile(path.into(), SysError::new(Call::Openat(path.into()), errno));
         for (error, root, hint) in [
-            (TargetError::Form("web".into()), true, Some("give a PID")),
             (
                 TargetError::NoProcess(Pid(7), SysError::new(Call::PidfdOpen(7), Errno::ESRCH)),
                 true,
@@ -156,7 +155,7 @@ mod tests {
         gaps.add(GapWhat::Namespaces, GapOf::Process(Pid(1)), Some("EACCES"));
         assert_eq!(
             note(&gaps.clone().into_vec(), true).as_deref(),
-            Some("could not see 1 process (EACCES); --json has the list in .gaps")
+            Some("could not see process 1 (EACCES); --json has the list in .gaps")
         );
         gaps.add(GapWhat::Namespaces, GapOf::Process(Pid(2)), Some("EACCES"));
         gaps.add(GapWhat::Sockets, GapOf::Process(Pid(3)), Some("EPERM"));
@@ -165,7 +164,7 @@ mod tests {
         assert_eq!(
             note(&gaps.into_vec(), false).as_deref(),
             Some(
-                "could not see 2 processes (EACCES), the sockets of 1 process (EPERM), \
+                "could not see 2 processes (EACCES), the sockets of process 3 (EPERM), \
                  the bind mounts in 1 mount namespace (EACCES), the processes that /proc hides (hidepid); run as root to see all"
             )
         );

@@ -50,7 +50,7 @@ pub struct LsArgs {
     ///
     /// By owner (the default), by parent (pid and user namespaces only, unless -t says otherwise), or by the process tree of
     /// their leaders.
-    #[arg(long, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "owner")]
+    #[arg(short = 'T', long, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "owner")]
     pub tree: Option<TreeBy>,
 
     /// Columns to show: COL,…, or +COL,… to add some, or all

@@ -152,7 +152,10 @@ fn container(row: &Row<'_>) -> Value {
 }
 
 fn nsfs(row: &Row<'_>) -> Value {
-    let paths: Vec<_> = row.namespace.bind_mounts().map(|(path, _)| sanitize(path).into_owned()).collect();
+    let mut paths: Vec<_> = row.namespace.bind_mounts().map(|(path, _)| path).collect();
+    // Copies of a mount namespace have the same paths; which of them is for PATH, HELD and JSON to say.
+    paths.dedup();
+    let paths: Vec<_> = paths.into_iter().map(|path| sanitize(path).into_owned()).collect();
     if paths.is_empty() { Value::Null } else { Value::Text(paths.join(",")) }
 }
 

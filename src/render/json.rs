@@ -13,7 +13,7 @@ use super::column::COLUMNS;
 use super::row::{Row, View};
 use super::text::is_unsafe;
 use crate::engine::identify;
-use crate::model::{Holder, HolderKind, Namespace, NetnsId};
+use crate::model::{Holder, Namespace, NetnsId};
 
 /// Bytes of a stranger's, as a key and, where they are no UTF-8, a `…_raw` twin in base64.
 struct Text<'a> {
@@ -122,9 +122,7 @@ impl Serialize for HolderJson {
         map.serialize_entry("fd", &holder.fd)?;
         Text { key: "path", raw_key: "path_raw", bytes: holder.path.as_deref() }.entries(&mut map)?;
         map.serialize_entry("mnt_ns", &holder.mnt_ns.map(|id| id.inode()))?;
-        if self.count.is_none() && holder.kind == HolderKind::Descendant {
-            map.serialize_entry("ns", &holder.descendant.map(|id| id.inode()))?;
-        }
+        map.serialize_entry("ns", &holder.descendant.map(|id| id.inode()))?;
         map.end()
     }
 }

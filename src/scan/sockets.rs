@@ -12,7 +12,7 @@ use super::tasks::Walker;
 use crate::model::gap::GapOf;
 use crate::model::{GapWhat, Holder, HolderKind, NsId, NsKind, NsName, Process};
 use crate::proc::{ProcPid, is_gone};
-use crate::sys::{Errno, SysError, dir, nsfs, pidfd, socket};
+use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd, socket};
 
 /// What is known already about sockets and their namespaces.
 #[derive(Default)]
@@ -69,8 +69,8 @@ pub(super) fn scan(walker: &mut Walker<'_>, _directory: &ProcPid, process: &Proc
 impl SocketCache {
     /// Returns the network namespace of the socket with this inode; `None` where the descriptor is another file by now.
     fn ask(&mut self, pidfd: BorrowedFd<'_>, fd: u32, inode: u64) -> Result<Option<NsId>, SysError> {
-        let Some(copy) = pidfd::pidfd_getfd(pidfd, fd) else { return Ok(None) };
-        let copy = copy?;
+        let absent = || Err(SysError::new(Call::PidfdGetfd(fd), Errno::ENOSYS));
+        let copy = pidfd::pidfd_getfd(pidfd, fd).unwrap_or_else(absent)?;
         if dir::fstat(copy.as_fd())?.ino != inode {
             return Ok(None);
         }

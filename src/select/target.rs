@@ -4,7 +4,7 @@
 //! or fails. Names of containers, units and pods are not among the forms yet: they take an engine to resolve.
 
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use std::str::FromStr;
 use crate::model::id::parse_decimal;
 use crate::model::{NsArray, NsId, NsKind, NsName, Pid};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
+use crate::sys::dir::ShortPath;
 use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd};
 
 /// Where ip-netns(8) keeps the network namespaces that it names.
@@ -70,7 +71,10 @@ pub enum TargetError {
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TargetError::Form(text) => write!(f, "{text:?} is no process, namespace or namespace file"),
+            TargetError::Form(text) => write!(
+                f,
+                "{text:?} is none of: PID, PID:INODE, self, net:[INODE], INODE, netns:NAME, a path with a slash"
+            ),
             TargetError::NoProcess(pid, error) => write!(f, "no process {pid}: {error}"),
             TargetError::OtherProcess(pid, wanted, found) => {
                 write!(f, "process {pid} is another one by now: its pidfd has inode {found}, not {wanted}")
@@ -203,7 +207,9 @@ fn file(path: PathBuf) -> Result<Resolved, TargetError> {
     if !dir::fs_magic(named.as_fd()).is_ok_and(|magic| magic == nsfs::NSFS_MAGIC) {
         return Err(TargetError::NotNamespace(path));
     }
-    let namespace = dir::open_read_cwd(&c_path).map_err(failed)?;
+    // What was looked at is what is opened, whatever the path leads to by now.
+    let own = ShortPath::new().text("/proc/self/fd/").number(named.as_raw_fd().unsigned_abs());
+    let namespace = dir::open_read_cwd(own.as_c_str()).map_err(failed)?;
     let id = nsfs::inode(namespace.as_fd()).ok().flatten();
     let kind = nsfs::kind(namespace.as_fd()).ok().flatten();
     match id {

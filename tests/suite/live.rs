@@ -146,7 +146,8 @@ fn a_parent_is_held() {
     assert_eq!((found["parent"].as_u64(), found["owner"].as_u64()), (Some(outer), Some(outer)));
     let parent = namespace(&document, outer);
     assert_eq!((&parent["nprocs"], &parent["pid"]), (&0.into(), &().into()));
-    assert_eq!(held_by(parent, "descendant")["count"], 1);
+    let way = held_by(parent, "descendant");
+    assert_eq!((way["count"].as_u64(), way["ns"].as_u64()), (Some(1), Some(inner)));
     assert_eq!(parent["owner_uid"], 0);
     let tree = run(&["ls", "-t", "user", "--tree", "-o", "NS"]);
     let lines: Vec<&str> = tree.lines().collect();

@@ -123,7 +123,7 @@ fn missing() {
     let inode = inode_of(std::process::id(), "net");
     assert!(fails(&["ls", &format!("uts:[{inode}]")], 1).contains(&format!("no namespace uts:[{inode}]")));
     for text in ["web", "", "12x", "netns:../x"] {
-        assert!(fails(&["ls", text], 2).contains("is no process, namespace or namespace file"), "{text}");
+        assert!(fails(&["ls", text], 2).contains("is none of: PID, PID:INODE, self, net:[INODE]"), "{text}");
     }
 }
 

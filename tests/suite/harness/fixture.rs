@@ -269,7 +269,7 @@ fn churn() {
         match unsafe { nix::libc::fork() } {
             0 => unsafe {
                 // SAFETY: as above.
-                if round % 4 == 0 {
+                if round.is_multiple_of(4) {
                     nix::libc::unshare(nix::libc::CLONE_NEWUTS | nix::libc::CLONE_NEWIPC);
                 }
                 nix::libc::usleep(round % 7 * 300);
