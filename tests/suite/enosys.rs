@@ -3,18 +3,34 @@
 use std::process::Command;
 
 use libtest_mimic::Trial;
-use nix::libc::SYS_openat2;
+use nix::libc::{
+    ENOPROTOOPT, ENOTTY, SO_NETNS_COOKIE, SYS_getsockopt, SYS_ioctl, SYS_openat2, SYS_pidfd_getfd, SYS_pidfd_open,
+    SYS_statx,
+};
 use serde_json::Value;
 
 use super::harness::{Need, document, held::Held, held_by, inode_of, namespace, nsx_path, output, test, text};
 
-const NS_GET_ID: &str = "ioctl:2148054797";
-const NS_GET_MNTNS_ID: &str = "ioctl:2148054789";
-const STATMOUNT: &str = "457";
-const LISTMOUNT: &str = "458";
-const LISTNS: &str = "470";
-const PIDFD_OPEN: &str = "434";
-const PIDFD_GETFD: &str = "438";
+/// System calls that the libc crate has no numbers for on every architecture.
+const SYS_STATMOUNT: i64 = 457;
+const SYS_LISTMOUNT: i64 = 458;
+const SYS_LISTNS: i64 = 470;
+
+/// Requests of ioctl_ns(2) and of sockets.
+const NS_GET_USERNS: u32 = 0xb701;
+const NS_GET_PARENT: u32 = 0xb702;
+const NS_GET_OWNER_UID: u32 = 0xb704;
+const NS_GET_MNTNS_ID: u32 = 0x8008_b705;
+const NS_GET_ID: u32 = 0x8008_b70d;
+const SIOCGSKNS: u32 = 0x894C;
+
+fn call(number: i64) -> String {
+    number.to_string()
+}
+
+fn ioctl(request: u32) -> String {
+    format!("{SYS_ioctl}@1={request}:{ENOTTY}")
+}
 
 pub fn tests() -> Vec<Trial> {
     let root = &[Need::Root];
@@ -23,12 +39,16 @@ pub fn tests() -> Vec<Trial> {
         test("enosys::bind_mounts_without_a_mount_namespace_id", root, without_mnt_ns_id),
         test("enosys::no_64_bit_ids", root, without_ids),
         test("enosys::sockets_without_pidfds_are_a_gap", root, without_pidfds),
+        test("enosys::sockets_without_a_way_to_their_namespace_are_a_gap", root, without_siocgskns),
+        test("enosys::sockets_without_cookies", root, without_cookies),
+        test("enosys::descriptors_without_statx", root, without_statx),
+        test("enosys::owners_that_cannot_be_asked_are_a_gap", root, without_relations),
         test("enosys::bind_mounts_that_cannot_be_opened_are_a_gap", root, without_openat2),
     ]
 }
 
 /// Runs `nsx ls --json` on a kernel without these calls.
-fn ls_without(calls: &[&str]) -> Value {
+fn ls_without(calls: &[String]) -> Value {
     let mut command = Command::new(std::env::current_exe().expect("this test"));
     command.args(["fixture", "without", &calls.join(",")]).arg(nsx_path()).args(["ls", "--json"]);
     let done = output(&mut command);
@@ -40,7 +60,7 @@ fn gap<'a>(document: &'a Value, what: &str) -> Option<&'a Value> {
     document["gaps"].as_array()?.iter().find(|gap| gap["what"] == what)
 }
 
-fn finds_the_bind_mount(calls: &[&str]) {
+fn finds_the_bind_mount(calls: &[String]) {
     let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
     let path = folder.path().to_str().expect("UTF-8");
     let held = Held::start(&["bind-mount", path]);
@@ -53,15 +73,15 @@ fn finds_the_bind_mount(calls: &[&str]) {
 }
 
 fn without_listmount() {
-    finds_the_bind_mount(&[STATMOUNT, LISTMOUNT, LISTNS]);
+    finds_the_bind_mount(&[call(SYS_STATMOUNT), call(SYS_LISTMOUNT), call(SYS_LISTNS)]);
 }
 
 fn without_mnt_ns_id() {
-    finds_the_bind_mount(&[NS_GET_MNTNS_ID, NS_GET_ID, LISTNS]);
+    finds_the_bind_mount(&[ioctl(NS_GET_MNTNS_ID), ioctl(NS_GET_ID), call(SYS_LISTNS)]);
 }
 
 fn without_ids() {
-    let document = ls_without(&[NS_GET_ID, LISTNS]);
+    let document = ls_without(&[ioctl(NS_GET_ID), call(SYS_LISTNS)]);
     assert!(document["namespaces"].as_array().expect("all").iter().all(|found| found["id"].is_null()));
     // The numbers of the initial net and mnt namespaces need not be the fixed ones then; kthreadd tells, where it can be seen.
     let own = namespace(&document, inode_of(2, "net"));
@@ -70,11 +90,11 @@ fn without_ids() {
 
 fn without_pidfds() {
     let held = Held::start(&["socket"]);
-    for calls in [&[PIDFD_OPEN][..], &[PIDFD_GETFD]] {
-        let document = ls_without(calls);
+    for missing in [SYS_pidfd_open, SYS_pidfd_getfd] {
+        let document = ls_without(&[call(missing)]);
         let found = document["namespaces"].as_array().expect("all").iter().any(|one| one["ns"] == held.number(1));
         assert!(!found, "nothing else leads to it");
-        let gap = gap(&document, "sockets").unwrap_or_else(|| panic!("{calls:?}: no gap in {:#}", document["gaps"]));
+        let gap = gap(&document, "sockets").unwrap_or_else(|| panic!("{missing}: no gap in {:#}", document["gaps"]));
         assert_eq!(gap["errno"], "ENOSYS");
         assert!(gap["pids"].as_array().expect("pids").contains(&held.pid().into()), "{gap:#}");
     }
@@ -84,10 +104,40 @@ fn without_openat2() {
     let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
     let held = Held::start(&["bind-mount", folder.path().to_str().expect("UTF-8")]);
     // Where listns(2) leads to it as well it is opened by its id.
-    let document = ls_without(&[&SYS_openat2.to_string(), LISTNS]);
+    let document = ls_without(&[call(SYS_openat2), call(SYS_LISTNS)]);
     let found = namespace(&document, held.number(0));
     assert!(found["owner"].is_null());
     let gap = gap(&document, "relations").expect("a gap");
     assert_eq!(gap["errno"], "ENOSYS");
     assert!(gap["namespaces"].as_array().expect("namespaces").contains(&held.number(0).into()), "{gap:#}");
+}
+
+fn without_siocgskns() {
+    let held = Held::start(&["socket"]);
+    let document = ls_without(&[ioctl(SIOCGSKNS)]);
+    let gap = gap(&document, "sockets").expect("a gap");
+    assert_eq!(gap["errno"], "ENOTTY");
+    assert!(gap["pids"].as_array().expect("pids").contains(&held.pid().into()), "{gap:#}");
+}
+
+fn without_cookies() {
+    let held = Held::start(&["socket"]);
+    let document = ls_without(&[format!("{SYS_getsockopt}@2={SO_NETNS_COOKIE}:{ENOPROTOOPT}")]);
+    assert_eq!(held_by(namespace(&document, held.number(1)), "socket")["pid"], held.pid());
+}
+
+fn without_statx() {
+    let held = Held::start(&["fd", "uts"]);
+    let document = ls_without(&[call(SYS_statx)]);
+    assert_eq!(held_by(namespace(&document, held.number(1)), "fd")["pid"], held.pid());
+}
+
+fn without_relations() {
+    let held = Held::start(&["process", "user"]);
+    let document = ls_without(&[ioctl(NS_GET_USERNS), ioctl(NS_GET_PARENT), ioctl(NS_GET_OWNER_UID)]);
+    let found = namespace(&document, held.number(1));
+    assert_eq!((&found["owner"], &found["owner_uid"], &found["parent"]), (&Value::Null, &Value::Null, &Value::Null));
+    let gap = gap(&document, "owner").expect("a gap");
+    assert_eq!(gap["errno"], "ENOTTY");
+    assert!(gap["namespaces"].as_array().expect("namespaces").contains(&held.number(1).into()), "{gap:#}");
 }

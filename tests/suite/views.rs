@@ -16,6 +16,11 @@ pub fn tests() -> Vec<Trial> {
         test("views::a_container_with_its_own_proc", shell, container),
         test("views::the_proc_of_another_pid_namespace", shell, foreign_proc),
         test("views::no_proc_at_all", shell, no_proc),
+        test(
+            "views::the_number_that_the_own_net_namespace_has_for_another",
+            &[Need::Root, Need::Tool("unshare"), Need::Tool("mount"), Need::Tool("ip")],
+            netnsid,
+        ),
         test("views::a_user_namespace_whose_owner_is_out_of_reach", shell, out_of_reach),
     ]
 }
@@ -114,4 +119,29 @@ fn out_of_reach() {
     assert_eq!(gap["errno"], "EPERM");
     let whole = ls_json(&[]);
     assert!(super::views::gap(&whole, "owner").is_none() || !nix::unistd::geteuid().is_root(), "{:#}", whole["gaps"]);
+}
+
+fn netnsid() {
+    // In a net and a mount namespace of its own, so that neither the host's numbers nor its /run/netns are touched.
+    let script = "mount -t tmpfs nsx-test /run
+        ip netns add numbered; ip netns set numbered 7; ip netns add plain
+        \"$NSX\" ls -t net --json; \"$NSX\" ls -t net -P -n -o NETNSID,NSFS --sort NSFS";
+    let (code, out, error) = in_new(&["-m", "-n"], script);
+    assert_eq!(code, 0, "{error}");
+    let (json, table) = out.split_once("\n}\n").expect("a document and a table");
+    let list = document(&format!("{json}\n}}\n"));
+    let numbers: Vec<_> = list["namespaces"]
+        .as_array()
+        .expect("all")
+        .iter()
+        .filter(|one| one["bind_mounts"].as_array().is_some_and(|mounts| !mounts.is_empty()))
+        .map(|one| (one["bind_mounts"][0]["path"].as_str(), one["netnsid"].as_u64()))
+        .collect();
+    assert!(numbers.contains(&(Some("/run/netns/numbered"), Some(7))), "{numbers:?}");
+    assert!(numbers.contains(&(Some("/run/netns/plain"), None)), "{numbers:?}");
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(
+        words.contains(&vec!["7", "/run/netns/numbered"]) && words.contains(&vec!["unassigned", "/run/netns/plain"]),
+        "{table}"
+    );
 }

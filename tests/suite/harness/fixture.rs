@@ -217,30 +217,34 @@ fn zombie() {
     let _ = child.wait();
 }
 
-/// Runs a command on a kernel that lacks something: `without CALL,… COMMAND…`, where a call is the number of a system call (answered with
-/// ENOSYS) or `ioctl:REQUEST` (answered with ENOTTY), both decimal.
+/// Runs a command on a kernel that lacks something: `without CALL,… COMMAND…`. A call is the number of a system call, which is answered
+/// with ENOSYS, or `NUMBER@ARGUMENT=VALUE:ERRNO`, which is answered so when that argument (from 0) has that value.
 fn without(arguments: &[OsString]) -> ExitCode {
     use nix::libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
-    use nix::libc::{ENOSYS, ENOTTY, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SYS_ioctl};
+    use nix::libc::{ENOSYS, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO};
     use std::os::unix::process::CommandExt;
 
     let instruction = |code: u32, jt: u8, jf: u8, k: u32| sock_filter { code: code as u16, jt, jf, k };
-    // Offsets in struct seccomp_data: nr, and the low half of args[1] on a little-endian machine.
-    let (load_number, load_request) =
-        (instruction(BPF_LD | BPF_W | BPF_ABS, 0, 0, 0), instruction(BPF_LD | BPF_W | BPF_ABS, 0, 0, 24));
+    // Offsets in struct seccomp_data: nr is first, the arguments start at 16; of each the low half, on a little-endian machine.
+    let load = |offset: u32| instruction(BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
+    let equal = |value: u32, skip: u8| instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, skip, value);
+    let answer = |errno: u32| instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | errno);
+    let number = |text: &str| -> u32 { text.parse().unwrap_or_else(|_| panic!("{text} is no number")) };
     let mut filter = Vec::new();
     for call in arguments[0].to_str().expect("UTF-8").split(',') {
-        filter.push(load_number);
-        match call.strip_prefix("ioctl:") {
-            Some(request) => {
-                filter.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_ioctl as u32));
-                filter.push(load_request);
-                filter.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, request.parse().expect("a number")));
-                filter.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOTTY as u32));
-            }
-            None => {
-                filter.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call.parse().expect("a number")));
-                filter.push(instruction(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS as u32));
+        match call.split_once('@') {
+            None => filter.extend([load(0), equal(number(call), 1), answer(ENOSYS as u32)]),
+            Some((call, condition)) => {
+                let (argument, rest) = condition.split_once('=').expect("ARGUMENT=VALUE");
+                let (value, errno) = rest.split_once(':').expect("VALUE:ERRNO");
+                let load_argument = load(16 + 8 * number(argument));
+                filter.extend([
+                    load(0),
+                    equal(number(call), 3),
+                    load_argument,
+                    equal(number(value), 1),
+                    answer(number(errno)),
+                ]);
             }
         }
     }
