@@ -16,6 +16,7 @@ pub fn tests() -> Vec<Trial> {
         test("live::a_bind_mount_holds_where_no_process_is", root, a_bind_mount_without_process),
         test("live::a_parent_is_held_by_its_child", root, a_parent_is_held),
         test("live::ip_netns_add_and_delete_while_open", &[Need::Root, Need::Tool("ip")], ip_netns),
+        test("live::what_only_listns_names_is_held_by_the_kernel", root, only_listns),
         test("live::threads_outlive_their_leader", root, threads_outlive_their_leader),
         test("live::a_zombie_is_no_gap", root, a_zombie_is_no_gap),
         test("live::the_callers_own_are_all_there", &[], own_are_there),
@@ -201,6 +202,25 @@ fn ip_netns() {
     assert_eq!(held_by(found, "fd")["pid"], std::process::id());
     assert_eq!(found["bind_mounts"], serde_json::json!([]));
     drop(open);
+}
+
+fn only_listns() {
+    const SYS_LISTNS: i64 = 470;
+    // SAFETY: the kernel refuses the null pointer, or the call.
+    let answer = unsafe { nix::libc::syscall(SYS_LISTNS, std::ptr::null::<u8>(), std::ptr::null::<u8>(), 0, 0) };
+    let absent = answer == -1 && nix::errno::Errno::last() == nix::errno::Errno::ENOSYS;
+    let held = Held::start(&["in-flight"]);
+    let document = ls_json(&["-t", "uts"]);
+    if absent {
+        // Linux before 6.19: there is no way to it.
+        let found = document["namespaces"].as_array().expect("all").iter().any(|one| one["ns"] == held.number(0));
+        assert!(!found);
+        return;
+    }
+    let found = namespace(&document, held.number(0));
+    assert_eq!(held_by(found, "kernel")["count"], 1);
+    assert!(found["owner"].is_u64() && found["id"].is_u64(), "{found:#}");
+    assert_eq!(found["held_by"].as_array().map(Vec::len), Some(1));
 }
 
 fn threads_outlive_their_leader() {

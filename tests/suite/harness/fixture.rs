@@ -32,6 +32,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["for-children"] => for_children(),
         ["fd", kind] => fd(kind),
         ["socket"] => socket(),
+        ["in-flight"] => in_flight(),
         ["bind-mount", folder] => bind_mount(Path::new(folder), false),
         ["bind-mount-without-process", folder] => bind_mount(Path::new(folder), true),
         ["nested-user"] => nested_user(),
@@ -128,6 +129,18 @@ fn fd(kind: &str) {
 fn socket() {
     let (socket, link) = in_new("net", |_| UdpSocket::bind("0.0.0.0:0").expect("a socket"));
     ready(&format!("{} {link}", socket.as_raw_fd()));
+}
+
+/// A descriptor that was sent and not received: no directory in /proc shows it.
+fn in_flight() {
+    use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+    let (file, link) = in_new("uts", |path| File::open(path).expect("a namespace"));
+    let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).expect("sockets");
+    let (bytes, descriptors) = ([std::io::IoSlice::new(b"x")], [file.as_raw_fd()]);
+    let message = [ControlMessage::ScmRights(&descriptors)];
+    sendmsg::<()>(pair.0.as_raw_fd(), &bytes, &message, MsgFlags::empty(), None).expect("sent");
+    drop(file);
+    ready(&link);
 }
 
 /// A bind mount of a namespace that nobody is in, in a mount namespace that only this process is in, or nobody at all.
