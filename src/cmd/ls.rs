@@ -12,6 +12,7 @@ use crate::render::{COLUMNS, Cell, Column, Row, Style, Table, View, json};
 use crate::scan::{self, ScanOptions};
 use crate::select::target::{Resolved, resolve, resolve_process};
 use crate::select::{Expr, Filter, Target, TargetError, TreeBy, TreeLine, tree};
+use crate::sys::nsfs;
 
 /// List namespaces
 ///
@@ -178,7 +179,8 @@ impl Asked {
             let found = snapshot.namespace(id).is_some_and(|found| kind.is_none_or(|kind| kind == found.kind));
             if !found {
                 return Err(match kind {
-                    None if u64::from(id.inode()) < LEAST_INODE => TargetError::Nothing(id.inode()),
+                    // Whoever typed a smaller number meant a process.
+                    None if u64::from(id.inode()) < nsfs::LEAST_INODE => TargetError::Nothing(id.inode()),
                     kind => TargetError::NoNamespace(kind, id),
                 });
             }
@@ -194,9 +196,6 @@ impl Asked {
         }
     }
 }
-
-/// No namespace has a smaller inode (`MNT_NS_INIT_INO`), so whoever typed a smaller number meant a process.
-const LEAST_INODE: u64 = 0xEFFF_FFF8;
 
 /// Returns everything that holds a namespace: the processes in it first.
 fn all_holders(namespace: &Namespace) -> impl Iterator<Item = (&Namespace, Holder)> {

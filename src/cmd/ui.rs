@@ -78,7 +78,8 @@ impl Ui {
         let (finished, wait) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
             let progress = &progress;
-            scope.spawn(move || show_progress(what, progress, wait));
+            // Where no more threads may be made nobody is told, and the work is done all the same.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || show_progress(what, progress, wait));
             let result = work(progress);
             drop(finished);
             result

@@ -71,12 +71,14 @@ pub struct Holder {
     pub mnt_ns: Option<NsId>,
     /// The owned or child namespace that holds.
     pub descendant: Option<NsId>,
+    /// How many holders this stands for: 1, but for the last that is kept of very many alike.
+    pub count: usize,
 }
 
 impl Holder {
     /// Returns a holder of this kind, with no other field set.
     pub const fn new(kind: HolderKind) -> Holder {
-        Holder { kind, pid: None, tid: None, fd: None, path: None, mnt_ns: None, descendant: None }
+        Holder { kind, pid: None, tid: None, fd: None, path: None, mnt_ns: None, descendant: None, count: 1 }
     }
 }
 
@@ -142,7 +144,7 @@ impl Namespace {
             held.push((Holder { pid: Some(leader), ..Holder::new(HolderKind::Process) }, self.members.len()));
         }
         for chunk in self.holders.chunk_by(|a, b| a.kind == b.kind) {
-            held.push((chunk[0].clone(), chunk.len()));
+            held.push((chunk[0].clone(), chunk.iter().map(|holder| holder.count).sum()));
         }
         held
     }

@@ -190,6 +190,22 @@ impl ProcPid {
         dir::open_dir(self.dir.as_fd(), name)
     }
 
+    /// Returns the device of nsfs, by which a namespace is known from any other file.
+    ///
+    /// # Errors
+    /// `ENOENT` where there are no links to look at: this is no live process.
+    pub fn nsfs_device(&self) -> Result<u64, Errno> {
+        let links = self.ns_dir()?;
+        let mut failed = Errno::ENOENT;
+        for kind in NsKind::ALL {
+            match dir::follow(links.as_fd(), link_name(kind)) {
+                Ok(file) => return Ok(file.id.dev),
+                Err(errno) => failed = errno,
+            }
+        }
+        Err(failed)
+    }
+
     /// Opens one of the namespace links of the process for reading: the namespace itself.
     ///
     /// # Errors

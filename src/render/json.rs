@@ -75,14 +75,17 @@ impl Serialize for NamespaceJson<'_> {
         Text { key: "cgroup", raw_key: "cgroup_raw", bytes: cgroup }.entries(&mut map)?;
         map.serialize_entry("initial", &namespace.initial)?;
         let held_by: Vec<_> =
-            namespace.held_by().into_iter().map(|(holder, count)| HolderJson { holder, count: Some(count) }).collect();
+            namespace.held_by().into_iter().map(|(holder, count)| HolderJson { holder, count }).collect();
         map.serialize_entry("held_by", &held_by)?;
         map.serialize_entry("bind_mounts", &bind_mounts(namespace))?;
         if self.members {
             let members: Vec<_> = namespace.members.iter().map(|pid| pid.0).collect();
             map.serialize_entry("members", &members)?;
-            let holders: Vec<_> =
-                namespace.holders.iter().map(|holder| HolderJson { holder: holder.clone(), count: None }).collect();
+            let holders: Vec<_> = namespace
+                .holders
+                .iter()
+                .map(|holder| HolderJson { holder: holder.clone(), count: holder.count })
+                .collect();
             map.serialize_entry("holders", &holders)?;
         }
         map.end()
@@ -106,7 +109,7 @@ impl From<crate::model::Container> for ContainerJson {
 /// A way of being held, with the number of such holders, or a single holder.
 struct HolderJson {
     holder: Holder,
-    count: Option<usize>,
+    count: usize,
 }
 
 impl Serialize for HolderJson {
@@ -114,9 +117,7 @@ impl Serialize for HolderJson {
         let holder = &self.holder;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", holder.kind.name())?;
-        if let Some(count) = self.count {
-            map.serialize_entry("count", &count)?;
-        }
+        map.serialize_entry("count", &self.count)?;
         map.serialize_entry("pid", &holder.pid.map(|pid| pid.0))?;
         map.serialize_entry("tid", &holder.tid.map(|tid| tid.0))?;
         map.serialize_entry("fd", &holder.fd)?;

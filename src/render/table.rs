@@ -17,6 +17,9 @@ const GAP: usize = 2;
 /// A flexible column is not cut to less than this; rather a column is left out.
 const LEAST: usize = 8;
 
+/// Columns wider than this, which only a pipe gets, are not padded: comfy-table ends at 65,535, and nobody reads so far.
+const WIDEST: usize = 4096;
+
 /// A cell: text fit for a terminal, and what it means.
 #[derive(Clone, Debug)]
 pub struct Cell {
@@ -117,6 +120,9 @@ impl Table<'_> {
 
     fn write(&self, widths: &[usize], to: &mut dyn Write) -> io::Result<()> {
         let Some(last) = widths.len().checked_sub(1) else { return Ok(()) };
+        if self.width.is_none() && widths[..last].iter().any(|&width| width > WIDEST) {
+            return self.write_unpadded(to);
+        }
         let padded = self.pad(last);
         for (line, padded) in self.lines.iter().zip(padded) {
             if self.color {
@@ -128,6 +134,19 @@ impl Table<'_> {
                     Align::Right => writeln!(to, "{padded}{:>pad$}{end}", "", pad = widths[last] - width(end))?,
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the cells one behind the other.
+    fn write_unpadded(&self, to: &mut dyn Write) -> io::Result<()> {
+        for line in &self.lines {
+            for (index, cell) in line.iter().enumerate() {
+                let gap = if index == 0 { "" } else { "  " };
+                to.write_all(gap.as_bytes())?;
+                if self.color { cell.write(to)? } else { to.write_all(cell.text.as_bytes())? }
+            }
+            writeln!(to)?;
         }
         Ok(())
     }
@@ -239,6 +258,13 @@ mod tests {
         assert!(out.lines().all(|line| width(line) <= 30), "{out}");
         let (out, left_out) = table(&["NS"], &[&["4026531840"]], Some(4), false);
         assert_eq!((out.as_str(), left_out.len()), ("  NS\n402…\n", 0));
+    }
+
+    #[test]
+    fn a_pipe_gets_cells_of_any_width_whole_and_nothing_padded_to_them() {
+        let long = "x".repeat(70_000);
+        let (out, _) = table(&["NS", "PATH", "TYPE"], &[&["7", &long, "net"], &["8", "/a", "uts"]], None, false);
+        assert_eq!(out, format!("NS  PATH  TYPE\n7  {long}  net\n8  /a  uts\n"));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 use crate::model::{Details, Pid, Snapshot};
 use crate::proc::{ProcRoot, parse};
 
-/// A command line longer than this is cut: one argument may be that long (`MAX_ARG_STRLEN`), and there can be hundreds of leaders.
-const MOST_COMMAND_BYTES: usize = 128 * 1024;
+/// A command line longer than this is cut. There can be as many as there are namespaces, and whoever makes them longer does not do so
+/// to be read.
+const MOST_COMMAND_BYTES: usize = 4096;
 
 /// Reads the details of these processes into the snapshot.
 ///

@@ -1,39 +1,83 @@
 //! Open file descriptors on nsfs: what the links in `/proc/PID/fd` lead to.
 //!
-//! A descriptor of a namespace says `net:[…]` only when it was opened through `/proc`: opened through a bind mount it says where that
-//! was, and `/` once it is unmounted. So the links are followed, with a statx(2) that asks no file system, and told by device. The same
-//! pass notes which descriptors are sockets, for `sockets`. See proc_pid_fd(5).
+//! A descriptor of a namespace says `net:[…]` when it was opened through `/proc`. Opened through a bind mount it says where that was,
+//! and `/` once it is unmounted: then it is looked at more closely, but in no other case, because to follow a link into somebody's
+//! dead NFS is to wait for it. The same pass notes which descriptors are sockets, for `sockets`. See proc_pid_fd(5).
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::note;
 use super::tasks::Walker;
+use super::{add_holder, note};
 use crate::model::id::parse_decimal;
-use crate::model::{GapWhat, Holder, HolderKind, KindSet, NsId, NsName, Process};
-use crate::proc::{ProcPid, ProcRoot, is_gone};
-use crate::sys::{dir, nsfs};
+use crate::model::{GapWhat, Holder, HolderKind, KindSet, NsId, NsName, Pid, Process};
+use crate::proc::{ProcPid, ProcRoot, is_gone, parse};
+use crate::sys::dir::{self, ShortPath};
+use crate::sys::nsfs;
+
+/// A descriptor of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SocketFd {
+    pub(super) pid: Pid,
+    pub(super) fd: u32,
+    /// The inode that its link names.
+    pub(super) inode: u64,
+    /// The network namespace of its process.
+    pub(super) own: Option<NsId>,
+}
+
+/// What is known of nsfs before the walk.
+pub(super) struct Nsfs {
+    /// Its device, by which a namespace is known from any other file.
+    device: u64,
+    /// Where namespaces are bind-mounted in the caller's mount namespace: what a descriptor says that was opened there.
+    points: HashSet<Vec<u8>>,
+}
+
+/// A mount point that is longer is not compared; the namespace itself is found by its mount.
+const LONGEST: usize = 256;
+
+impl Nsfs {
+    /// Looks at the caller's own links and mounts; `None` for a captured tree, which has nothing behind its links.
+    pub(super) fn of(root: &ProcRoot) -> Option<Nsfs> {
+        let own = Some(root).filter(|root| root.is_live())?.own_process().ok()?;
+        let device = own.nsfs_device().ok()?;
+        let text = own.read_all(c"mountinfo", 1 << 26).unwrap_or_default();
+        let points = parse::mountinfo(&text)
+            .filter(|mount| mount.fs_type == b"nsfs")
+            .map(|mount| parse::unescape_octal(mount.point).into_owned())
+            .collect();
+        Some(Nsfs { device, points })
+    }
+}
 
 pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process) {
-    walker.sockets.clear();
     // The caller's own descriptors are the work of this scan. A process that may not be looked into has its gap already.
-    if process.kernel || walker.own == Some(process.pid) {
+    if process.kernel || walker.own == Some(process.pid) || process.ns.iter().all(Option::is_none) {
         return;
     }
-    if process.ns.iter().all(Option::is_none) {
-        return;
-    }
-    let Walker { root, reader, found, sockets, kinds, nsfs_device, .. } = walker;
+    let Walker { root, reader, found, sockets, kinds, nsfs, .. } = walker;
+    let own = process.ns[crate::model::NsKind::Net.index()];
+    let first = found.holders.len();
     let read = directory.open_dir(c"fd").and_then(|fds| {
         reader.entries(fds.as_fd(), |link| {
+            let mut buffer = [0; LONGEST];
+            let Ok(text) = dir::readlink(fds.as_fd(), link, &mut buffer) else { return };
             let Some(fd) = parse_decimal(link.to_bytes()) else { return };
-            match look(root, *nsfs_device, fds.as_fd(), link) {
-                Some(File::Socket(inode)) => sockets.push((fd, inode)),
-                Some(File::Namespace(name)) if KindSet::contains(*kinds, name.kind) => {
-                    let holder = Holder { pid: Some(process.pid), fd: Some(fd), ..Holder::new(HolderKind::Fd) };
-                    found.holders.push((name, holder));
-                }
-                _ => {}
+            let name = if let Some(inode) = text.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]")) {
+                sockets.extend(parse_decimal(inode).map(|inode| SocketFd { pid: process.pid, fd, inode, own }));
+                return;
+            } else if text.first() == Some(&b'/') {
+                nsfs.as_ref()
+                    .filter(|nsfs| text == b"/" || nsfs.points.contains(text))
+                    .and_then(|nsfs| look(root, nsfs, directory, fds.as_fd(), link))
+            } else {
+                NsName::parse(text)
+            };
+            if let Some(name) = name.filter(|name| KindSet::contains(*kinds, name.kind)) {
+                let holder = Holder { pid: Some(process.pid), fd: Some(fd), ..Holder::new(HolderKind::Fd) };
+                add_holder(&mut found.holders, first, name, holder);
             }
         })
     });
@@ -45,40 +89,20 @@ pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Proce
     }
 }
 
-/// What a descriptor is open on, where that is of interest.
-enum File {
-    Socket(u64),
-    Namespace(NsName),
-}
-
-fn look(root: &ProcRoot, nsfs_device: Option<u64>, fds: BorrowedFd<'_>, link: &CStr) -> Option<File> {
-    // The longest text of interest is that of a socket.
-    let mut buffer = [0; 40];
-    let Some(nsfs_device) = nsfs_device else {
-        // A captured tree has nothing behind its links.
-        let text = dir::readlink(fds, link, &mut buffer).ok()?;
-        let socket = text.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]")).and_then(parse_decimal);
-        return socket.map(File::Socket).or_else(|| NsName::parse(text).map(File::Namespace));
-    };
-    let file = dir::follow(fds, link).ok()?;
-    if file.socket {
-        return Some(File::Socket(file.id.ino));
-    }
-    if file.id.dev != nsfs_device {
+/// Looks at a descriptor whose link is a path that a namespace could have.
+fn look(root: &ProcRoot, nsfs: &Nsfs, directory: &ProcPid, fds: BorrowedFd<'_>, link: &CStr) -> Option<NsName> {
+    // fdinfo has the inode (Linux 5.14) and asks no file system; numbers of namespaces are large.
+    let mut buffer = [0; 1024];
+    let fd = parse_decimal(link.to_bytes())?;
+    let info = directory.read(ShortPath::new().text("fdinfo/").number(fd).as_c_str(), &mut buffer).ok()?;
+    if parse::fdinfo_inode(info).is_some_and(|inode| inode < nsfs::LEAST_INODE) {
         return None;
     }
+    let file = dir::follow(fds, link).ok().filter(|file| file.id.dev == nsfs.device)?;
     let id = u32::try_from(file.id.ino).ok().and_then(NsId::new)?;
-    let named = NsName::parse(dir::readlink(fds, link, &mut buffer).ok()?).filter(|name| name.id == id);
-    named.or_else(|| kind_of(root, fds, link, id)).map(File::Namespace)
-}
-
-/// Asks a namespace for its kind whose link does not tell.
-fn kind_of(root: &ProcRoot, fds: BorrowedFd<'_>, link: &CStr, id: NsId) -> Option<NsName> {
     let path_fd = dir::open_path_any(fds, link).ok()?;
     // It may be another file by now, and opening that could have effects.
-    if dir::fs_magic(path_fd.as_fd()) != Ok(nsfs::NSFS_MAGIC) {
-        return None;
-    }
+    dir::identify(path_fd.as_fd()).ok().filter(|file| file.id.dev == nsfs.device)?;
     let namespace = dir::reopen_read(root.own_process().ok()?.as_fd(), path_fd.as_fd()).ok()?;
     let kind = nsfs::kind(namespace.as_fd()).ok()??;
     (nsfs::inode(namespace.as_fd()) == Ok(Some(id))).then_some(NsName { kind, id })

@@ -1,8 +1,8 @@
 //! Finding namespaces: one file for each place that keeps one alive, and one pass over the host.
 //!
 //! A source brings home facts; [`crate::model::Snapshot::build`] gives them meaning. What goes away while it is looked at is no
-//! error, and what may not be seen is a gap. The tables [`PER_PROCESS`], [`PER_NAMESPACE`] and [`PER_HOST`] are the list of
-//! sources: a new one is a file and a row. Not here: parsing (`proc`), system calls (`sys`).
+//! error, and what may not be seen is a gap. The tables [`PER_PROCESS`], [`AFTER_PROCESSES`], [`PER_NAMESPACE`] and
+//! [`PER_HOST`] are the list of sources: a new one is a file and a row. Not here: parsing (`proc`), system calls (`sys`).
 
 #![forbid(unsafe_code)]
 
@@ -22,26 +22,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use describe::describe;
 
 use crate::model::gap::GapOf;
-use crate::model::{GapWhat, KindSet, NsKind, NsName, Observations, Pid, Process, Snapshot};
+use crate::model::{GapWhat, Holder, KindSet, NsKind, NsName, Observations, Pid, Process, Snapshot};
 use crate::proc::{ProcPid, ProcRoot, parse};
 use crate::sys::{SysError, errno_name, probe};
 use tasks::Walker;
 use visit::Visitor;
 
-/// A source that is asked about every process, after its own namespaces were read.
-struct ProcessSource {
-    /// Whether it has anything to find when only these kinds are wanted.
-    wanted: fn(KindSet) -> bool,
-    scan: fn(&mut Walker<'_>, &ProcPid, &Process),
-}
+/// Asked about every process, after its own namespaces were read, by several threads at once.
+const PER_PROCESS: [fn(&mut Walker<'_>, &ProcPid, &Process); 2] = [threads::scan, fds::scan];
 
-/// Asked about every process, in this order, by several threads at once.
-const PER_PROCESS: [ProcessSource; 3] = [
-    ProcessSource { wanted: |_| true, scan: threads::scan },
-    ProcessSource { wanted: |_| true, scan: fds::scan },
-    // Works on the sockets that `fds` has seen.
-    ProcessSource { wanted: |kinds| kinds.contains(NsKind::Net), scan: sockets::scan },
-];
+/// Asked once, about everything of its sort that the walk over the processes has seen; what it has opened is handed on.
+const AFTER_PROCESSES: fn(&ProcRoot, &mut Observations, Vec<fds::SocketFd>) -> sockets::Kept = sockets::scan;
 
 /// Asked about every namespace once, with the open namespace.
 const PER_NAMESPACE: [fn(&mut Visitor<'_>, NsName, BorrowedFd<'_>); 2] = [relations::scan, mounts::scan];
@@ -126,14 +117,17 @@ pub fn scan(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Snapshot, SysE
 /// # Errors
 /// As [`scan`].
 pub fn observe(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observations, SysError> {
-    let mut observations = tasks::walk(root, options)?;
+    let kinds = options.kinds_to_read();
+    let (mut observations, sockets) = tasks::walk(root, options)?;
+    let wanted = if kinds.contains(NsKind::Net) { sockets } else { Vec::new() };
+    let kept = AFTER_PROCESSES(root, &mut observations, wanted);
     if let Ok(own) = root.own_process().and_then(|own| own.namespaces()) {
         observations.own = own;
     }
     observations.initial = initial_by_kthreadd(&observations.processes);
     note_hidden_processes(root, &mut observations);
 
-    let mut visitor = Visitor::new(root, options.kinds_to_read(), observations);
+    let mut visitor = Visitor::new(root, kinds, observations, kept);
     visitor.run();
     for source in PER_HOST {
         source(&mut visitor);
@@ -172,6 +166,19 @@ fn note_hidden_processes(root: &ProcRoot, observations: &mut Observations) {
         });
     if hides {
         observations.gaps.add(GapWhat::HiddenProcesses, GapOf::Host, None);
+    }
+}
+
+/// So many holders of one namespace that are alike (descriptors of one process, mounts in one mount namespace) are listed; of more
+/// there is only the number, because whoever makes them need not stop at a million.
+const MOST_ALIKE: usize = 64;
+
+/// Adds a holder that is like those from `first` on.
+fn add_holder(holders: &mut Vec<(NsName, Holder)>, first: usize, name: NsName, holder: Holder) {
+    let mut alike = holders[first..].iter_mut().filter(|(other, _)| *other == name);
+    match alike.by_ref().nth(MOST_ALIKE - 1) {
+        Some((_, last)) => last.count += 1,
+        None => holders.push((name, holder)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! listmount(2) and statmount(2) look into a mount namespace from outside, also into one without a process; where the kernel or
 //! the caller's privilege does not go that far, the mountinfo of a member does. See proc_pid_mountinfo(5).
 
+use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 
 use super::visit::Visitor;
@@ -51,11 +52,12 @@ fn by_statmount(visitor: &mut Visitor<'_>, mnt_ns: NsName, mnt_ns_id: u64) -> Op
         if let Ok(Some(strings)) = visitor.stat_mount.strings(mnt_ns_id, mnt_id)
             && let Some(name) = NsName::parse(strings.root)
         {
-            found.push((name, strings.point.to_vec()));
+            found.push((name, strings.point[..strings.point.len().min(LONGEST)].to_vec()));
         }
     }
+    let mut counts = HashMap::new();
     for (name, path) in found {
-        add(visitor, mnt_ns, name, path);
+        add(visitor, &mut counts, mnt_ns, name, &path);
     }
     Some(Ok(()))
 }
@@ -74,9 +76,10 @@ fn by_mountinfo(visitor: &mut Visitor<'_>, mnt_ns: NsName) -> Option<Result<(), 
         let read = visitor.root.process(pid).and_then(|process| process.read_all(c"mountinfo", MOST_BYTES));
         match read {
             Ok(text) => {
+                let mut counts = HashMap::new();
                 for line in parse::mountinfo(&text).filter(|line| line.fs_type == b"nsfs") {
                     if let Some(name) = NsName::parse(line.root) {
-                        add(visitor, mnt_ns, name, parse::unescape_octal(line.point).into_owned());
+                        add(visitor, &mut counts, mnt_ns, name, &parse::unescape_octal(line.point));
                     }
                 }
                 return Some(Ok(()));
@@ -88,9 +91,25 @@ fn by_mountinfo(visitor: &mut Visitor<'_>, mnt_ns: NsName) -> Option<Result<(), 
     refused
 }
 
-fn add(visitor: &mut Visitor<'_>, mnt_ns: NsName, name: NsName, path: Vec<u8>) {
-    if visitor.kinds.contains(name.kind) {
-        let holder = Holder { path: Some(path), mnt_ns: Some(mnt_ns.id), ..Holder::new(HolderKind::BindMount) };
-        visitor.found(name, holder);
+/// So many mount points of one namespace in one mount namespace are listed; of more there is only the number.
+const MOST_POINTS: usize = 1024;
+/// A path that is longer (`PATH_MAX`) is cut: no system call takes it.
+const LONGEST: usize = 4096;
+
+fn add(visitor: &mut Visitor<'_>, counts: &mut HashMap<NsName, usize>, mnt_ns: NsName, name: NsName, path: &[u8]) {
+    if !visitor.kinds.contains(name.kind) {
+        return;
     }
+    let count = counts.entry(name).or_default();
+    *count += 1;
+    if *count > MOST_POINTS {
+        let is_last = |holder: &Holder| holder.kind == HolderKind::BindMount && holder.mnt_ns == Some(mnt_ns.id);
+        let holders = visitor.observations.holders.iter_mut().rev();
+        if let Some((_, last)) = holders.take(MOST_POINTS).find(|(other, holder)| *other == name && is_last(holder)) {
+            last.count += 1;
+        }
+        return;
+    }
+    let path = Some(path[..path.len().min(LONGEST)].to_vec());
+    visitor.found(name, Holder { path, mnt_ns: Some(mnt_ns.id), ..Holder::new(HolderKind::BindMount) });
 }

@@ -1,92 +1,203 @@
 //! Sockets whose network namespace is another one than their process's.
 //!
-//! A socket keeps its namespace alive without any link in `/proc`. A copy of it is taken with pidfd_getfd(2) and asked: its cookie
-//! is cheap and tells namespaces apart, `SIOCGSKNS` opens the namespace and is asked once per cookie. A socket that many processes
-//! share is asked once. Not here: finding the sockets (`fds`).
+//! A socket keeps its namespace alive without any link in `/proc`. A copy of it is taken with pidfd_getfd(2) and asked: its cookie is
+//! cheap and tells namespaces apart, `SIOCGSKNS` opens the namespace and is asked once per cookie. A socket that many processes share
+//! is asked once.
+//!
+//! Between the link and the copy a process may put any other file into the place of its socket, and to close a copy of that may mean to
+//! wait for a FUSE server for ever. So copies are taken by a process on the side, which can be given up. Not here: finding the sockets
+//! (`fds`).
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::note;
-use super::tasks::Walker;
+use super::fds::SocketFd;
+use super::{add_holder, note};
 use crate::model::gap::GapOf;
-use crate::model::{GapWhat, Holder, HolderKind, NsId, NsKind, NsName, Process};
-use crate::proc::{ProcPid, is_gone};
-use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd, socket};
+use crate::model::{GapWhat, Holder, HolderKind, NsId, NsKind, NsName, Observations, Pid};
+use crate::proc::{ProcRoot, is_gone};
+use crate::sys::aside::{Aside, Heard, Inside, MESSAGE};
+use crate::sys::{Call, Errno, SysError, dir, errno_name, nsfs, pidfd, socket};
 
-/// What is known already about sockets and their namespaces.
-#[derive(Default)]
-pub(super) struct SocketCache {
-    by_inode: HashMap<u64, Option<NsId>>,
-    by_cookie: HashMap<u64, NsId>,
-}
+/// A process on the side that says nothing for so long is given up; asking a socket takes microseconds.
+const PATIENCE_MS: u16 = 1000;
+/// After so many sockets without anything to tell it says that it is still there.
+const SIGN_OF_LIFE: usize = 256;
+/// More namespaces than this that only sockets hold are not kept open at once.
+const MOST_KEPT: usize = 256;
 
-pub(super) fn scan(walker: &mut Walker<'_>, _directory: &ProcPid, process: &Process) {
-    if walker.sockets.is_empty() {
-        return;
+/// Network namespaces that only sockets are known to hold, kept open since they were asked for.
+pub(super) type Kept = HashMap<NsId, OwnedFd>;
+
+/// Asks the sockets that the walk has seen, each once, and adds those to the holders that are somewhere else than their process.
+pub(super) fn scan(root: &ProcRoot, observations: &mut Observations, mut sockets: Vec<SocketFd>) -> Kept {
+    let mut kept = Kept::new();
+    if sockets.is_empty() || !root.is_live() {
+        return kept;
     }
-    if !walker.root.is_own_pid_ns() {
+    if !root.is_own_pid_ns() {
         // pidfd_open(2) takes pids of the caller's pid namespace; those of this tree would be somebody else's.
-        if walker.root.is_live() {
-            walker.found.gaps.add(GapWhat::Sockets, GapOf::Process(process.pid), None);
+        for socket in &sockets {
+            observations.gaps.add(GapWhat::Sockets, GapOf::Process(socket.pid), None);
         }
-        return;
+        return kept;
     }
-    let Walker { sockets, socket_cache: cache, found, .. } = walker;
-    let mut opened = None;
-    for &(fd, inode) in sockets.iter() {
-        let namespace = match cache.by_inode.get(&inode) {
-            Some(&namespace) => namespace,
-            None => {
-                let Some(pidfd) = opened.get_or_insert_with(|| pidfd::pidfd_open(process.pid)) else {
-                    note(&mut found.gaps, GapWhat::Sockets, process.pid, Errno::ENOSYS);
-                    return;
-                };
-                let asked = match pidfd {
-                    Ok(pidfd) => cache.ask(pidfd.as_fd(), fd, inode),
-                    Err(error) => Err(error.clone()),
-                };
-                match asked {
-                    Ok(namespace) => namespace,
-                    // The process has gone, or has closed the descriptor.
-                    Err(error) if is_gone(error.errno) || error.errno == Errno::EBADF => continue,
-                    Err(error) => {
-                        note(&mut found.gaps, GapWhat::Sockets, process.pid, error.errno);
-                        return;
+    sockets.sort_unstable_by_key(|socket| (socket.pid, socket.fd));
+    let asked = first_of_each(&sockets);
+    let mut answers: HashMap<u64, NsId> = HashMap::new();
+    let known = |id: NsId| observations.processes.iter().any(|process| process.ns[NsKind::Net.index()] == Some(id));
+    let mut refused: HashMap<Pid, Errno> = HashMap::new();
+    let mut next = 0;
+    let aside = Aside::start(|inside| ask_all(inside, &asked));
+    let given_up = loop {
+        match aside.as_ref().map(|aside| aside.hear(PATIENCE_MS)) {
+            Err(error) => break Some(error.errno),
+            Ok(Heard::Silence) => break Some(Errno::ETIMEDOUT),
+            Ok(Heard::End) => break (next < asked.len()).then_some(Errno::ECHILD),
+            Ok(Heard::Message(bytes, descriptor)) => {
+                let answer = Answer::from_bytes(&bytes);
+                next = answer.index as usize + 1;
+                let Some(socket) = asked.get(answer.index as usize) else { continue };
+                if answer.errno != 0 {
+                    refused.insert(socket.pid, Errno::from_raw(answer.errno));
+                }
+                if let Some(id) = NsId::new(answer.ns) {
+                    answers.insert(socket.inode, id);
+                    if let Some(descriptor) = descriptor.filter(|_| kept.len() < MOST_KEPT && !known(id)) {
+                        kept.insert(id, descriptor);
                     }
                 }
             }
-        };
-        if let Some(id) = namespace
-            && process.ns[NsKind::Net.index()] != Some(id)
-        {
-            let holder = Holder { pid: Some(process.pid), fd: Some(fd), ..Holder::new(HolderKind::Socket) };
-            found.holders.push((NsName { kind: NsKind::Net, id }, holder));
+        }
+    };
+    for (pid, errno) in refused {
+        note(&mut observations.gaps, GapWhat::Sockets, pid, errno);
+    }
+    if let Some(errno) = given_up {
+        for socket in asked.iter().skip(next) {
+            observations.gaps.add(GapWhat::Sockets, GapOf::Process(socket.pid), Some(errno_name(errno)));
+        }
+    }
+    for of_process in sockets.chunk_by(|a, b| a.pid == b.pid) {
+        let first = observations.holders.len();
+        for socket in of_process {
+            if let Some(&id) = answers.get(&socket.inode).filter(|&&id| socket.own != Some(id)) {
+                let holder = Holder { pid: Some(socket.pid), fd: Some(socket.fd), ..Holder::new(HolderKind::Socket) };
+                add_holder(&mut observations.holders, first, NsName { kind: NsKind::Net, id }, holder);
+            }
+        }
+    }
+    kept
+}
+
+/// Returns the first descriptor of each socket. One that processes in several namespaces share has none of its own to be compared
+/// with: what it is in must be told in any case.
+fn first_of_each(sockets: &[SocketFd]) -> Vec<SocketFd> {
+    let mut place: HashMap<u64, usize> = HashMap::with_capacity(sockets.len());
+    let mut first: Vec<SocketFd> = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let index = *place.entry(socket.inode).or_insert(first.len());
+        match first.get_mut(index) {
+            None => first.push(*socket),
+            Some(seen) if seen.own != socket.own => seen.own = None,
+            Some(_) => {}
+        }
+    }
+    first
+}
+
+/// What the process on the side tells of a socket.
+#[derive(Clone, Copy, Default)]
+struct Answer {
+    /// Which one.
+    index: u32,
+    /// The inode of its network namespace; 0 where there is nothing to tell.
+    ns: u32,
+    /// Why the sockets of its process cannot be asked; 0 where they can.
+    errno: i32,
+}
+
+impl Answer {
+    fn to_bytes(self) -> [u8; MESSAGE] {
+        let mut bytes = [0; MESSAGE];
+        bytes[0..4].copy_from_slice(&self.index.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&self.ns.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.errno.to_ne_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; MESSAGE]) -> Answer {
+        let word = |from: usize| [bytes[from], bytes[from + 1], bytes[from + 2], bytes[from + 3]];
+        Answer {
+            index: u32::from_ne_bytes(word(0)),
+            ns: u32::from_ne_bytes(word(4)),
+            errno: i32::from_ne_bytes(word(8)),
         }
     }
 }
 
-impl SocketCache {
-    /// Returns the network namespace of the socket with this inode; `None` where the descriptor is another file by now.
-    fn ask(&mut self, pidfd: BorrowedFd<'_>, fd: u32, inode: u64) -> Result<Option<NsId>, SysError> {
-        let absent = || Err(SysError::new(Call::PidfdGetfd(fd), Errno::ENOSYS));
-        let copy = pidfd::pidfd_getfd(pidfd, fd).unwrap_or_else(absent)?;
-        if dir::fstat(copy.as_fd())?.ino != inode {
-            return Ok(None);
-        }
-        let cookie = socket::netns_cookie(copy.as_fd());
-        let known = cookie.and_then(|cookie| self.by_cookie.get(&cookie).copied());
-        let namespace = match known {
-            Some(namespace) => Some(namespace),
-            None => {
-                let namespace = nsfs::inode(socket::net_namespace(copy.as_fd())?.as_fd())?;
-                if let (Some(cookie), Some(namespace)) = (cookie, namespace) {
-                    self.by_cookie.insert(cookie, namespace);
-                }
-                namespace
+/// Asks all sockets, in the process on the side.
+fn ask_all(inside: &Inside, sockets: &[SocketFd]) {
+    let mut by_cookie: HashMap<u64, NsId> = HashMap::new();
+    let mut process: Option<(Pid, Result<OwnedFd, SysError>)> = None;
+    let mut refused = None;
+    for (index, asked) in sockets.iter().enumerate() {
+        let mut answer = Answer { index: index as u32, ..Answer::default() };
+        let mut descriptor = None;
+        if refused != Some(asked.pid) {
+            if process.as_ref().is_none_or(|(pid, _)| *pid != asked.pid) {
+                let absent = || Err(SysError::new(Call::PidfdOpen(asked.pid.0), Errno::ENOSYS));
+                process = Some((asked.pid, pidfd::pidfd_open(asked.pid).unwrap_or_else(absent)));
             }
-        };
-        self.by_inode.insert(inode, namespace);
-        Ok(namespace)
+            let told = match &process {
+                Some((_, Ok(pidfd))) => ask(pidfd.as_fd(), asked, &mut by_cookie),
+                Some((_, Err(error))) => Err(error.clone()),
+                None => Ok(None),
+            };
+            match told {
+                Ok(Some((id, _))) if asked.own == Some(id) => {}
+                Ok(Some((id, opened))) => {
+                    answer.ns = id.inode();
+                    descriptor = opened;
+                }
+                Ok(None) => {}
+                // The process has gone, or has closed the descriptor.
+                Err(error) if is_gone(error.errno) || error.errno == Errno::EBADF => {}
+                Err(error) => {
+                    answer.errno = error.errno as i32;
+                    refused = Some(asked.pid);
+                }
+            }
+        }
+        let worth_telling =
+            answer.ns != 0 || answer.errno != 0 || index % SIGN_OF_LIFE == 0 || index + 1 == sockets.len();
+        if worth_telling && !inside.send(&answer.to_bytes(), descriptor.as_ref().map(AsFd::as_fd)) {
+            return;
+        }
     }
+}
+
+/// Returns the network namespace of a socket, opened where it is met for the first time; `None` where the descriptor is another file
+/// by now.
+fn ask(
+    pidfd: BorrowedFd<'_>,
+    asked: &SocketFd,
+    by_cookie: &mut HashMap<u64, NsId>,
+) -> Result<Option<(NsId, Option<OwnedFd>)>, SysError> {
+    let absent = || Err(SysError::new(Call::PidfdGetfd(asked.fd), Errno::ENOSYS));
+    let copy = pidfd::pidfd_getfd(pidfd, asked.fd).unwrap_or_else(absent)?;
+    let file = dir::identify(copy.as_fd()).map_err(|errno| SysError::new(Call::Fstat, errno))?;
+    if !file.socket || file.id.ino != asked.inode {
+        return Ok(None);
+    }
+    let cookie = socket::netns_cookie(copy.as_fd());
+    if let Some(&known) = cookie.and_then(|cookie| by_cookie.get(&cookie)) {
+        return Ok(Some((known, None)));
+    }
+    let namespace = socket::net_namespace(copy.as_fd())?;
+    let Some(id) = nsfs::inode(namespace.as_fd())? else { return Ok(None) };
+    if let Some(cookie) = cookie {
+        by_cookie.insert(cookie, id);
+    }
+    Ok(Some((id, Some(namespace))))
 }

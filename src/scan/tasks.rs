@@ -5,12 +5,12 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::sockets::SocketCache;
+use super::fds::{Nsfs, SocketFd};
 use super::{PER_PROCESS, Progress, ScanOptions, note};
 use crate::model::{ForChildren, GapWhat, KindSet, NsArray, NsKind, NsName, Observations, Pid, Process, Tid};
-use crate::proc::root::{for_children_name, link_name, read_ns_link, read_ns_links};
+use crate::proc::root::{for_children_name, read_ns_link, read_ns_links};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
-use crate::sys::dir::{self, DirReader};
+use crate::sys::dir::DirReader;
 use crate::sys::{Errno, SysError};
 
 /// How many processes a thread takes at a time: enough to share the work evenly, not so many that one is left alone at the end.
@@ -30,15 +30,14 @@ pub(super) struct Walker<'a> {
     pub(super) reader: DirReader,
     /// The caller, where the pids of the tree are those of its pid namespace.
     pub(super) own: Option<Pid>,
-    /// The device of nsfs, by which a descriptor of a namespace is known; `None` for a captured tree.
-    pub(super) nsfs_device: Option<u64>,
-    /// The sockets of the process at hand: descriptor and inode.
-    pub(super) sockets: Vec<(u32, u64)>,
-    pub(super) socket_cache: SocketCache,
+    /// How a descriptor of a namespace is known; `None` for a captured tree.
+    pub(super) nsfs: Option<&'a Nsfs>,
+    /// The sockets that were seen.
+    pub(super) sockets: Vec<SocketFd>,
 }
 
-/// Walks over all processes.
-pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observations, SysError> {
+/// Walks over all processes; returns what was found, and the sockets that are still to be asked.
+pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<(Observations, Vec<SocketFd>), SysError> {
     let pids = root.pids(&mut DirReader::new(64))?;
     if let Some(progress) = options.progress {
         progress.start(pids.len());
@@ -50,10 +49,7 @@ pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observa
         std::thread::available_parallelism().map_or(1, usize::from).min(most).max(1)
     };
     let next = AtomicUsize::new(0);
-    let nsfs_device = Some(root).filter(|root| root.is_live()).and_then(|root| {
-        let own = root.own_process().and_then(|own| own.ns_dir()).ok()?;
-        NsKind::ALL.into_iter().find_map(|kind| dir::follow(own.as_fd(), link_name(kind)).ok()).map(|file| file.id.dev)
-    });
+    let nsfs = Nsfs::of(root);
     let share = || {
         let mut walker = Walker {
             root,
@@ -61,46 +57,51 @@ pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observa
             found: Observations::default(),
             reader: DirReader::new(32),
             own: root.is_own_pid_ns().then(|| Pid(std::process::id())),
-            nsfs_device,
+            nsfs: nsfs.as_ref(),
             sockets: Vec::new(),
-            socket_cache: SocketCache::default(),
         };
         walker.found.processes.reserve(pids.len() / workers + BATCH);
         walker.work(&pids, &next, options.progress);
-        walker.found
+        (walker.found, walker.sockets)
     };
-    let mut parts = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(share)).collect();
-        let mut parts = vec![share()];
+    Ok(std::thread::scope(|scope| {
+        // Where no more threads may be made (RLIMIT_NPROC, pids.max) the others do their work.
+        let others: Vec<_> =
+            (1..workers).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, share).ok()).collect();
+        let (mut observations, mut sockets) = share();
         // A thread that panics takes the program with it (panic = "abort"), so there is always a part to take.
-        parts.extend(others.into_iter().filter_map(|other| other.join().ok()));
-        parts
-    });
-    let mut observations = parts.swap_remove(0);
-    for part in parts {
-        observations.processes.extend(part.processes);
-        observations.threads.extend(part.threads);
-        observations.for_children.extend(part.for_children);
-        observations.holders.extend(part.holders);
-        observations.gaps.merge(part.gaps);
-    }
-    Ok(observations)
+        for (part, more) in others.into_iter().filter_map(|other| other.join().ok()) {
+            observations.processes.extend(part.processes);
+            observations.threads.extend(part.threads);
+            observations.for_children.extend(part.for_children);
+            observations.holders.extend(part.holders);
+            observations.gaps.merge(part.gaps);
+            sockets.extend(more);
+        }
+        (observations, sockets)
+    }))
 }
 
 impl Walker<'_> {
     fn work(&mut self, pids: &[Pid], next: &AtomicUsize, progress: Option<&Progress>) {
-        let sources: Vec<_> = PER_PROCESS.iter().filter(|source| (source.wanted)(self.kinds)).collect();
         loop {
             let start = next.fetch_add(BATCH, Ordering::Relaxed);
             let Some(batch) = pids.get(start..pids.len().min(start + BATCH)).filter(|batch| !batch.is_empty()) else {
                 return;
             };
             for &pid in batch {
-                // A process that has gone since the directory was read is simply not there.
-                let Ok(directory) = self.root.process(pid) else { continue };
+                let directory = match self.root.process(pid) {
+                    Ok(directory) => directory,
+                    // A process that has gone since the directory was read is simply not there.
+                    Err(errno) if is_gone(errno) => continue,
+                    Err(errno) => {
+                        note(&mut self.found.gaps, GapWhat::Namespaces, pid, errno);
+                        continue;
+                    }
+                };
                 let Some(process) = self.process(&directory) else { continue };
-                for source in &sources {
-                    (source.scan)(self, &directory, &process);
+                for source in PER_PROCESS {
+                    source(self, &directory, &process);
                 }
                 self.found.processes.push(process);
             }

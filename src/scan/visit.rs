@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::PER_NAMESPACE;
+use super::sockets::Kept;
 use crate::model::gap::GapOf;
 use crate::model::{GapWhat, Holder, HolderKind, KindSet, NsId, NsKind, NsName, Observations, Pid, Tid};
 use crate::proc::root::{for_children_name, link_name};
@@ -15,7 +16,7 @@ use crate::proc::{ProcRoot, is_gone};
 use crate::sys::dir::{self, ShortPath};
 use crate::sys::mount::StatMount;
 use crate::sys::netlink::RouteSocket;
-use crate::sys::{Errno, SysError, errno_name, nsfs, pidfd, socket};
+use crate::sys::{Errno, SysError, errno_name, nsfs};
 
 /// A way to open a namespace.
 #[derive(Clone, Debug)]
@@ -26,8 +27,6 @@ enum Way {
     ForChildren(Pid, Tid),
     /// A descriptor of a process.
     Fd(Pid, u32),
-    /// A socket of a process.
-    Socket(Pid, u32),
     /// A mount point in a mount namespace.
     BindMount(NsId, Vec<u8>),
 }
@@ -46,19 +45,25 @@ pub(super) struct Visitor<'a> {
     pub(super) stat_mount: StatMount,
     /// Opened when the first network namespace is met.
     pub(super) route: Option<Result<RouteSocket, SysError>>,
+    /// What is open already, because only a socket holds it.
+    kept: Kept,
+    /// The device of nsfs; `None` where there is nothing behind the links.
+    nsfs_device: Option<u64>,
     ways: HashMap<NsName, Vec<Way>>,
     queue: VecDeque<NsName>,
     queued: HashSet<NsName>,
 }
 
 impl<'a> Visitor<'a> {
-    pub(super) fn new(root: &'a ProcRoot, kinds: KindSet, observations: Observations) -> Visitor<'a> {
+    pub(super) fn new(root: &'a ProcRoot, kinds: KindSet, observations: Observations, kept: Kept) -> Visitor<'a> {
         let mut visitor = Visitor {
             root,
             kinds,
             observations: Observations::default(),
             stat_mount: StatMount::new(),
             route: None,
+            kept: Kept::new(),
+            nsfs_device: root.own_process().and_then(|own| own.nsfs_device()).ok().filter(|_| root.is_live()),
             ways: HashMap::new(),
             queue: VecDeque::new(),
             queued: HashSet::new(),
@@ -88,6 +93,10 @@ impl<'a> Visitor<'a> {
                 visitor.add_way(*name, way);
             }
         }
+        for &id in kept.keys() {
+            visitor.queue_up(NsName { kind: NsKind::Net, id });
+        }
+        visitor.kept = kept;
         visitor.observations = observations;
         visitor
     }
@@ -101,6 +110,10 @@ impl<'a> Visitor<'a> {
         if ways.len() < MOST_WAYS {
             ways.push(way);
         }
+        self.queue_up(name);
+    }
+
+    fn queue_up(&mut self, name: NsName) {
         if self.queued.insert(name) {
             self.queue.push_back(name);
         }
@@ -120,7 +133,8 @@ impl<'a> Visitor<'a> {
             if self.observations.relations.contains_key(&name) {
                 continue;
             }
-            match self.open(name) {
+            let kept = self.kept.remove(&name.id);
+            match kept.map_or_else(|| self.open(name), Ok) {
                 Ok(namespace) => self.visit(name, namespace.as_fd()),
                 Err(errno) if is_gone(errno) => {}
                 Err(errno) => {
@@ -199,11 +213,6 @@ impl<'a> Visitor<'a> {
             }
             // The magic link leads to the namespace itself, whatever the descriptor was opened for.
             Way::Fd(pid, fd) => self.open_fd(*pid, *fd),
-            Way::Socket(pid, fd) => {
-                let pidfd = pidfd::pidfd_open(*pid).ok_or(Errno::ENOSYS)?.map_err(|error| error.errno)?;
-                let copy = pidfd::pidfd_getfd(pidfd.as_fd(), *fd).ok_or(Errno::ENOSYS)?.map_err(|error| error.errno)?;
-                socket::net_namespace(copy.as_fd()).map_err(|error| error.errno)
-            }
             Way::BindMount(mnt_ns, path) => self.open_bind_mount(*mnt_ns, path),
         }
     }
@@ -245,7 +254,8 @@ impl<'a> Visitor<'a> {
     }
 
     fn reopen(&self, path_fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-        if dir::fs_magic(path_fd.as_fd())? != nsfs::NSFS_MAGIC {
+        // To ask which file system it is on would be to ask that file system; its device the kernel knows by itself.
+        if Some(dir::identify(path_fd.as_fd())?.id.dev) != self.nsfs_device {
             return Err(UNREACHABLE);
         }
         dir::reopen_read(self.root.own_process()?.as_fd(), path_fd.as_fd())
@@ -255,7 +265,6 @@ impl<'a> Visitor<'a> {
 fn way_through(holder: &Holder) -> Option<Way> {
     match holder.kind {
         HolderKind::Fd => Some(Way::Fd(holder.pid?, holder.fd?)),
-        HolderKind::Socket => Some(Way::Socket(holder.pid?, holder.fd?)),
         HolderKind::BindMount => Some(Way::BindMount(holder.mnt_ns?, holder.path.clone()?)),
         _ => None,
     }

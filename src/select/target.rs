@@ -204,7 +204,10 @@ fn file(path: PathBuf) -> Result<Resolved, TargetError> {
     let failed = |errno| TargetError::NoFile(path.clone(), SysError::new(Call::Openat(bytes.to_vec()), errno));
     let c_path = std::ffi::CString::new(bytes).map_err(|_| failed(Errno::EINVAL))?;
     let named = dir::open_path_cwd(&c_path).map_err(failed)?;
-    if !dir::fs_magic(named.as_fd()).is_ok_and(|magic| magic == nsfs::NSFS_MAGIC) {
+    // nsfs has one device, and what the kernel knows of a file it tells without asking the file's own file system.
+    let nsfs_device = dir::follow(named.as_fd(), c"/proc/self/ns/mnt").map(|own| own.id.dev);
+    let is_namespace = dir::identify(named.as_fd()).is_ok_and(|file| Ok(file.id.dev) == nsfs_device);
+    if !is_namespace {
         return Err(TargetError::NotNamespace(path));
     }
     // What was looked at is what is opened, whatever the path leads to by now.

@@ -145,8 +145,23 @@ pub struct LinkedFile {
 /// # Errors
 /// `ENOENT` where the descriptor behind the link was closed, `EACCES`, `ENOSYS` from a filter.
 pub fn follow(dir: BorrowedFd<'_>, path: &CStr) -> Result<LinkedFile, Errno> {
+    statx(dir, path, 0)
+}
+
+/// Returns what an open file is, also one that was opened with `O_PATH`; asks no file system, like [`follow`].
+///
+/// # Kernel
+/// Linux 4.11.
+///
+/// # Errors
+/// `ENOSYS` from a filter.
+pub fn identify(file: BorrowedFd<'_>) -> Result<LinkedFile, Errno> {
+    statx(file, c"", libc::AT_EMPTY_PATH)
+}
+
+fn statx(dir: BorrowedFd<'_>, path: &CStr, more: libc::c_int) -> Result<LinkedFile, Errno> {
     let mut stat = std::mem::MaybeUninit::<libc::statx>::uninit();
-    let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
+    let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT | more;
     let mask = libc::STATX_TYPE | libc::STATX_INO;
     // SAFETY: `path` ends with NUL, and `stat` is valid for writes of a `struct statx`.
     retry(|| unsafe { libc::statx(dir.as_raw_fd(), path.as_ptr(), flags, mask, stat.as_mut_ptr()) }.into())?;
@@ -158,7 +173,7 @@ pub fn follow(dir: BorrowedFd<'_>, path: &CStr) -> Result<LinkedFile, Errno> {
     })
 }
 
-/// Returns the magic number of the file system behind `fd`, see fstatfs(2).
+/// Returns the magic number of the file system behind `fd`, see fstatfs(2). That asks the file system: for one's own files only.
 ///
 /// # Errors
 /// `ENOSYS` where the file system does not tell.

@@ -37,6 +37,8 @@ pub enum Call {
     Socket(&'static str),
     /// A netlink request.
     Netlink(&'static str),
+    /// fork(2).
+    Fork,
     /// pidfd_open(2) of a process.
     PidfdOpen(u32),
     /// pidfd_getfd(2) of a descriptor.
@@ -67,6 +69,7 @@ impl fmt::Display for Call {
             Call::Getsockopt(option) => write!(f, "getsockopt({option})"),
             Call::Socket(family) => write!(f, "socket({family})"),
             Call::Netlink(request) => write!(f, "netlink({request})"),
+            Call::Fork => write!(f, "fork"),
             Call::PidfdOpen(pid) => write!(f, "pidfd_open({pid})"),
             Call::PidfdGetfd(fd) => write!(f, "pidfd_getfd({fd})"),
             Call::Listmount(id) => write!(f, "listmount(mnt_ns_id={id})"),

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod aside;
 pub mod dir;
 pub mod error;
 pub mod mount;

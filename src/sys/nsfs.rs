@@ -23,6 +23,9 @@ const _: () = {
 /// The file system magic of nsfs, `NSFS_MAGIC` in `include/uapi/linux/magic.h`.
 pub const NSFS_MAGIC: u64 = 0x6e73_6673;
 
+/// No namespace has a smaller inode number: the fixed ones of the initial namespaces start here, the others above (`MNT_NS_INIT_INO`).
+pub const LEAST_INODE: u64 = 0xEFFF_FFF8;
+
 const NS_GET_USERNS: libc::c_ulong = 0xb701;
 const NS_GET_PARENT: libc::c_ulong = 0xb702;
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703;

@@ -212,7 +212,7 @@ fn unicode_width(line: &str) -> usize {
 
 fn pipe() {
     let tree = tree();
-    let long = "y".repeat(5000);
+    let long = "y".repeat(4000);
     tree.file(1, "cmdline", long.as_bytes());
     let table = tree.ls(&["-t", "net"]);
     assert!(table.contains(&long) && !table.contains('…') && !table.contains('*'), "{table}");

@@ -15,6 +15,9 @@ pub fn tests() -> Vec<Trial> {
         test("hostile::arguments", root, arguments),
         test("hostile::an_argument_of_128_kib", root, long_argument),
         test("hostile::mount_points", root, mount_points),
+        test("hostile::thousands_of_descriptors_alike", root, descriptors_alike),
+        test("hostile::a_fuse_server_that_does_not_answer", &[Need::Root, Need::File("/dev/fuse")], fuse),
+        test("hostile::no_more_threads", &[Need::Root, Need::Tool("prlimit")], no_more_threads),
         test("hostile::targets_on_the_command_line", &[], targets),
     ]
 }
@@ -66,13 +69,13 @@ fn arguments() {
 }
 
 fn long_argument() {
-    let long = "x".repeat(128 * 1024 - 1);
+    let long = "\u{1}".repeat(128 * 1024 - 1);
     let mut command = Command::new(std::env::current_exe().expect("this test"));
     command.args(["fixture", "process", "uts", "--", &long, &long]);
     let held = Held::start_command(&mut command);
     let document = ls_json(&["-t", "uts"]);
     let shown = namespace(&document, held.number(1))["command"].as_str().expect("a command").to_owned();
-    assert!(shown.ends_with("x…") && shown.len() <= 128 * 1024 + 3, "{}", shown.len());
+    assert!(shown.ends_with("\u{1}…") && shown.len() == 4096 + "…".len(), "{}", shown.len());
     let table = run(&["ls", "-t", "uts"]);
     // The long line is there, and no other was padded to its length.
     assert_eq!(table.lines().filter(|line| line.len() > 1000).count(), 1);
@@ -101,4 +104,46 @@ fn targets() {
     let done = output(command.arg(OsStr::from_bytes(b"/tmp/\x1b[31m\n\xff")));
     fit(&done.stderr);
     assert_ne!(done.status.code(), Some(0));
+}
+
+fn descriptors_alike() {
+    let held = Held::start(&["many-fds"]);
+    let inode = held.number(0);
+    let document = ls_json(&["-t", "uts", "--members"]);
+    let found = namespace(&document, inode);
+    let way = super::harness::held_by(found, "fd");
+    assert_eq!(way["count"], 900, "all are counted");
+    assert_eq!(found["holders"].as_array().map(Vec::len), Some(64), "and some are listed");
+}
+
+fn fuse() {
+    let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+    let held = Held::start(&["fuse", folder.path().to_str().expect("UTF-8")]);
+    let (say, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Who hears nothing any more has given up.
+        let _ = say.send(output(&mut nsx(&["ls", "--json", "-t", "uts"])));
+    });
+    // A wait in the kernel ends only with the server, so that is ended before the test fails.
+    let Ok(done) = hear.recv_timeout(std::time::Duration::from_secs(30)) else {
+        drop(held);
+        panic!("nsx waits for a FUSE server that does not answer");
+    };
+    assert_eq!(done.status.code(), Some(0));
+    let document = super::harness::document(&super::harness::text(&done.stdout));
+    let found = namespace(&document, held.number(0));
+    assert_eq!(super::harness::held_by(found, "bind_mount")["count"], 1);
+    assert!(found["owner"].is_null(), "it cannot be reached below the other mount");
+    let gaps = document["gaps"].as_array().expect("gaps");
+    assert!(gaps.iter().any(|gap| gap["what"] == "relations"), "{gaps:?}");
+}
+
+fn no_more_threads() {
+    use std::os::unix::process::CommandExt;
+    // As an ordinary user who has as many processes as they may have: neither a thread nor a child can be made.
+    let mut command = Command::new("prlimit");
+    command.arg("--nproc=1").arg(super::harness::nsx_path()).args(["ls", "--json"]).uid(65534).gid(65534);
+    let done = output(&mut command);
+    assert_eq!(done.status.code(), Some(0), "{}", super::harness::text(&done.stderr));
+    super::harness::document(&super::harness::text(&done.stdout));
 }

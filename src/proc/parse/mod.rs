@@ -4,11 +4,13 @@
 //! format uses. Not here: reading the files (`proc::root`).
 
 mod cgroup;
+mod fdinfo;
 mod mountinfo;
 mod stat;
 mod status;
 
 pub use cgroup::cgroup;
+pub use fdinfo::fdinfo_inode;
 pub use mountinfo::{MountLine, mountinfo, unescape_octal};
 pub use stat::{Stat, stat};
 pub use status::effective_uid;

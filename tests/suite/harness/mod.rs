@@ -18,6 +18,8 @@ pub enum Need {
     Root,
     /// A program on PATH.
     Tool(&'static str),
+    /// A file of the system, such as a device.
+    File(&'static str),
 }
 
 impl Need {
@@ -25,6 +27,7 @@ impl Need {
     fn unmet(self) -> Option<String> {
         match self {
             Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "not root".to_owned()),
+            Need::File(path) => (!Path::new(path).exists()).then(|| format!("no {path}")),
             Need::Tool(tool) => {
                 let path = std::env::var_os("PATH").unwrap_or_default();
                 let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
