@@ -17,7 +17,7 @@ use crate::model::gap::GapOf;
 use crate::model::{GapWhat, Holder, HolderKind, NsId, NsKind, NsName, Observations, Pid};
 use crate::proc::{ProcRoot, is_gone};
 use crate::sys::aside::{Aside, Heard, Inside, MESSAGE};
-use crate::sys::{Call, Errno, SysError, dir, errno_name, nsfs, pidfd, socket};
+use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd, socket};
 
 /// A process on the side that says nothing for so long is given up; asking a socket takes microseconds.
 const PATIENCE_MS: u16 = 1000;
@@ -46,37 +46,40 @@ pub(super) fn scan(root: &ProcRoot, observations: &mut Observations, mut sockets
     let asked = first_of_each(&sockets);
     let mut answers: HashMap<u64, NsId> = HashMap::new();
     let known = |id: NsId| observations.processes.iter().any(|process| process.ns[NsKind::Net.index()] == Some(id));
-    let mut refused: HashMap<Pid, Errno> = HashMap::new();
-    let mut next = 0;
-    let aside = Aside::start(|inside| ask_all(inside, &asked));
-    let given_up = loop {
-        match aside.as_ref().map(|aside| aside.hear(PATIENCE_MS)) {
-            Err(error) => break Some(error.errno),
-            Ok(Heard::Silence) => break Some(Errno::ETIMEDOUT),
-            Ok(Heard::End) => break (next < asked.len()).then_some(Errno::ECHILD),
-            Ok(Heard::Message(bytes, descriptor)) => {
-                let answer = Answer::from_bytes(&bytes);
-                next = answer.index as usize + 1;
-                let Some(socket) = asked.get(answer.index as usize) else { continue };
-                if answer.errno != 0 {
-                    refused.insert(socket.pid, Errno::from_raw(answer.errno));
-                }
-                if let Some(id) = NsId::new(answer.ns) {
-                    answers.insert(socket.inode, id);
-                    if let Some(descriptor) = descriptor.filter(|_| kept.len() < MOST_KEPT && !known(id)) {
-                        kept.insert(id, descriptor);
+    let share = asked.len().div_ceil(processes(asked.len()));
+    let shares: Vec<&[SocketFd]> = asked.chunks(share).collect();
+    // All of them work while one is heard; what the others have to say waits for its turn.
+    let asides: Vec<_> = shares.iter().map(|share| Aside::start(|inside| ask_all(inside, share))).collect();
+    let mut refused: Vec<(Pid, Errno)> = Vec::new();
+    for (share, aside) in shares.iter().zip(asides) {
+        let mut next = 0;
+        let given_up = loop {
+            match aside.as_ref().map(|aside| aside.hear(PATIENCE_MS)) {
+                Err(error) => break Some(error.errno),
+                Ok(Heard::Silence) => break Some(Errno::ETIMEDOUT),
+                Ok(Heard::End) => break (next < share.len()).then_some(Errno::ECHILD),
+                Ok(Heard::Message(bytes, descriptor)) => {
+                    let answer = Answer::from_bytes(&bytes);
+                    next = answer.index as usize + 1;
+                    let Some(socket) = share.get(answer.index as usize) else { continue };
+                    if answer.errno != 0 {
+                        refused.push((socket.pid, Errno::from_raw(answer.errno)));
+                    }
+                    if let Some(id) = NsId::new(answer.ns) {
+                        answers.insert(socket.inode, id);
+                        if let Some(descriptor) = descriptor.filter(|_| kept.len() < MOST_KEPT && !known(id)) {
+                            kept.insert(id, descriptor);
+                        }
                     }
                 }
             }
+        };
+        if let Some(errno) = given_up {
+            refused.extend(share.iter().skip(next).map(|socket| (socket.pid, errno)));
         }
-    };
+    }
     for (pid, errno) in refused {
         note(&mut observations.gaps, GapWhat::Sockets, pid, errno);
-    }
-    if let Some(errno) = given_up {
-        for socket in asked.iter().skip(next) {
-            observations.gaps.add(GapWhat::Sockets, GapOf::Process(socket.pid), Some(errno_name(errno)));
-        }
     }
     for of_process in sockets.chunk_by(|a, b| a.pid == b.pid) {
         let first = observations.holders.len();
@@ -88,6 +91,15 @@ pub(super) fn scan(root: &ProcRoot, observations: &mut Observations, mut sockets
         }
     }
     kept
+}
+
+/// Returns how many processes on the side are worth their start for so many sockets.
+fn processes(sockets: usize) -> usize {
+    /// A process costs as much as some hundred sockets.
+    const WORTH: usize = 512;
+    /// More than this only wait for each other.
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST).min(sockets / WORTH).max(1)
 }
 
 /// Returns the first descriptor of each socket. One that processes in several namespaces share has none of its own to be compared
