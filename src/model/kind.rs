@@ -1,6 +1,6 @@
 //! The eight kinds of Linux namespace, as one table.
 //!
-//! Everything that depends on the kind of a namespace is derived from [`TABLE`]: names, `/proc` links, flags, man pages.
+//! Everything that depends on the kind of a namespace is derived from `TABLE`: names, `/proc` links, flags, man pages.
 //! Not here: how a namespace is asked for its kind (that is `sys::nsfs`). Sources: namespaces(7), clone(2), and
 //! `include/uapi/linux/nsfs.h` for the inode numbers of the initial namespaces.
 

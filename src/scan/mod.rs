@@ -1,8 +1,8 @@
 //! Finding namespaces: one file for each place that keeps one alive, and one pass over the host.
 //!
 //! A source brings home facts; [`crate::model::Snapshot::build`] gives them meaning. What goes away while it is looked at is no
-//! error, and what may not be seen is a gap. The tables [`PER_PROCESS`], [`AFTER_PROCESSES`], [`PER_NAMESPACE`] and
-//! [`PER_HOST`] are the list of sources: a new one is a file and a row. Not here: parsing (`proc`), system calls (`sys`).
+//! error, and what may not be seen is a gap. The tables `PER_PROCESS`, `AFTER_PROCESSES`, `PER_NAMESPACE` and
+//! `PER_HOST` are the list of sources: a new one is a file and a row. Not here: parsing (`proc`), system calls (`sys`).
 
 #![forbid(unsafe_code)]
 
