@@ -16,7 +16,8 @@ pub fn tests() -> Vec<Trial> {
         test("hostile::an_argument_of_128_kib", root, long_argument),
         test("hostile::mount_points", root, mount_points),
         test("hostile::thousands_of_descriptors_alike", root, descriptors_alike),
-        test("hostile::a_fuse_server_that_does_not_answer", &[Need::Root, Need::File("/dev/fuse")], fuse),
+        test("hostile::a_silent_fuse_server_over_a_mount", &[Need::Root, Need::File("/dev/fuse")], fuse_over_mount),
+        test("hostile::a_silent_fuse_server_above_a_mount", &[Need::Root, Need::File("/dev/fuse")], fuse_above_mount),
         test("hostile::no_more_threads", &[Need::Root, Need::Tool("prlimit")], no_more_threads),
         test("hostile::targets_on_the_command_line", &[], targets),
     ]
@@ -116,9 +117,10 @@ fn descriptors_alike() {
     assert_eq!(found["holders"].as_array().map(Vec::len), Some(64), "and some are listed");
 }
 
-fn fuse() {
+/// Runs `nsx ls` while a FUSE server is silent, and returns the document.
+fn beside_silent_fuse(role: &str) -> serde_json::Value {
     let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
-    let held = Held::start(&["fuse", folder.path().to_str().expect("UTF-8")]);
+    let held = Held::start(&[role, folder.path().to_str().expect("UTF-8")]);
     let (say, hear) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         // Who hears nothing any more has given up.
@@ -133,9 +135,21 @@ fn fuse() {
     let document = super::harness::document(&super::harness::text(&done.stdout));
     let found = namespace(&document, held.number(0));
     assert_eq!(super::harness::held_by(found, "bind_mount")["count"], 1);
-    assert!(found["owner"].is_null(), "it cannot be reached below the other mount");
+    assert!(found["owner"].is_null(), "it cannot be opened");
     let gaps = document["gaps"].as_array().expect("gaps");
-    assert!(gaps.iter().any(|gap| gap["what"] == "relations"), "{gaps:?}");
+    let gap = gaps.iter().find(|gap| gap["what"] == "relations").expect("a gap");
+    assert!(gap["namespaces"].as_array().expect("namespaces").contains(&held.number(0).into()), "{gap:#}");
+    document
+}
+
+fn fuse_over_mount() {
+    beside_silent_fuse("fuse-over-mount");
+}
+
+fn fuse_above_mount() {
+    let document = beside_silent_fuse("fuse-above-mount");
+    let gaps = document["gaps"].as_array().expect("gaps");
+    assert!(gaps.iter().any(|gap| gap["what"] == "relations" && gap["errno"] == "EAGAIN"), "{gaps:#?}");
 }
 
 fn no_more_threads() {

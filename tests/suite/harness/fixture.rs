@@ -5,6 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a fixture makes namespaces, which the program itself does in sys only")]
 
+mod fuse;
+
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -34,7 +36,8 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["socket"] => socket(),
         ["in-flight"] => in_flight(),
         ["many-fds"] => many_fds(),
-        ["fuse", folder] => fuse(Path::new(folder)),
+        ["fuse-over-mount", folder] => fuse::over_mount(Path::new(folder)),
+        ["fuse-above-mount", folder] => fuse::above_mount(Path::new(folder)),
         ["bind-mount", folder] => bind_mount(Path::new(folder), false),
         ["bind-mount-without-process", folder] => bind_mount(Path::new(folder), true),
         ["nested-user"] => nested_user(),
@@ -140,43 +143,6 @@ fn socket() {
 fn many_fds() {
     let (file, link) = in_new("uts", |path| File::open(path).expect("a namespace"));
     let _copies: Vec<File> = (1..900).map(|_| file.try_clone().expect("a copy")).collect();
-    ready(&link);
-}
-
-/// A bind mount of a namespace below a FUSE file system whose server answers nothing but the first message.
-fn fuse(folder: &Path) {
-    use std::io::Write;
-    let place = folder.join("over");
-    File::create(&place).expect("a file to mount on");
-    let old = File::open("/proc/self/ns/uts").expect("a namespace");
-    unshare(CloneFlags::CLONE_NEWNS).expect("unshare");
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).expect("private");
-    unshare(CloneFlags::CLONE_NEWUTS).expect("unshare");
-    mount(Some("/proc/self/ns/uts"), &place, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind mount");
-    let link = own_link("uts");
-    nix::sched::setns(&old, CloneFlags::CLONE_NEWUTS).expect("back");
-    let mut device = File::options().read(true).write(true).open("/dev/fuse").expect("/dev/fuse");
-    let options = format!("fd={},rootmode=100644,user_id=0,group_id=0,allow_other", device.as_raw_fd());
-    mount(Some("nsx-test"), &place, Some("fuse"), MsFlags::empty(), Some(options.as_str())).expect("fuse");
-    let (say, hear) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut request = vec![0; 1 << 17];
-        while device.read(&mut request).is_ok() {
-            // struct fuse_in_header: len, opcode, unique, … ; FUSE_INIT is opcode 26.
-            if request[4..8] == 26u32.to_ne_bytes() {
-                // struct fuse_out_header (len, error, unique) and struct fuse_init_out (major, minor, …).
-                let mut answer = [0u8; 16 + 64];
-                answer[0..4].copy_from_slice(&80u32.to_ne_bytes());
-                answer[8..16].copy_from_slice(&request[8..16]);
-                answer[16..20].copy_from_slice(&7u32.to_ne_bytes());
-                answer[20..24].copy_from_slice(&31u32.to_ne_bytes());
-                answer[36..40].copy_from_slice(&4096u32.to_ne_bytes());
-                device.write_all(&answer).expect("answered");
-                say.send(()).expect("main listens");
-            }
-        }
-    });
-    hear.recv().expect("the server");
     ready(&link);
 }
 
