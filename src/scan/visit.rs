@@ -45,6 +45,8 @@ pub(super) struct Visitor<'a> {
     pub(super) stat_mount: StatMount,
     /// Opened when the first network namespace is met.
     pub(super) route: Option<Result<RouteSocket, SysError>>,
+    /// What could not be opened so far, and why.
+    refused: HashMap<NsName, Errno>,
     /// What is open already, because only a socket holds it.
     kept: Kept,
     /// The device of nsfs; `None` where there is nothing behind the links.
@@ -62,6 +64,7 @@ impl<'a> Visitor<'a> {
             observations: Observations::default(),
             stat_mount: StatMount::new(),
             route: None,
+            refused: HashMap::new(),
             kept: Kept::new(),
             nsfs_device: root.own_process().and_then(|own| own.nsfs_device()).ok().filter(|_| root.is_live()),
             ways: HashMap::new(),
@@ -101,7 +104,14 @@ impl<'a> Visitor<'a> {
         visitor
     }
 
-    pub(super) fn into_observations(self) -> Observations {
+    /// Returns everything that was found. What could not be opened by any way, listns(2) included, is a gap.
+    pub(super) fn into_observations(mut self) -> Observations {
+        for (name, errno) in self.refused {
+            if !self.observations.relations.contains_key(&name) {
+                let errno = (errno != UNREACHABLE).then(|| errno_name(errno));
+                self.observations.gaps.add(GapWhat::Relations, GapOf::Namespace(name.id), errno);
+            }
+        }
         self.observations
     }
 
@@ -138,8 +148,7 @@ impl<'a> Visitor<'a> {
                 Ok(namespace) => self.visit(name, namespace.as_fd()),
                 Err(errno) if is_gone(errno) => {}
                 Err(errno) => {
-                    let errno = (errno != UNREACHABLE).then(|| errno_name(errno));
-                    self.observations.gaps.add(GapWhat::Relations, GapOf::Namespace(name.id), errno);
+                    self.refused.insert(name, errno);
                 }
             }
         }

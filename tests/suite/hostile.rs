@@ -135,10 +135,13 @@ fn beside_silent_fuse(role: &str) -> serde_json::Value {
     let document = super::harness::document(&super::harness::text(&done.stdout));
     let found = namespace(&document, held.number(0));
     assert_eq!(super::harness::held_by(found, "bind_mount")["count"], 1);
-    assert!(found["owner"].is_null(), "it cannot be opened");
     let gaps = document["gaps"].as_array().expect("gaps");
-    let gap = gaps.iter().find(|gap| gap["what"] == "relations").expect("a gap");
-    assert!(gap["namespaces"].as_array().expect("namespaces").contains(&held.number(0).into()), "{gap:#}");
+    let gap = gaps.iter().find(|gap| {
+        let namespaces = gap["namespaces"].as_array().expect("namespaces");
+        gap["what"] == "relations" && namespaces.contains(&held.number(0).into())
+    });
+    // It cannot be opened by its path; listns(2) leads to it on Linux 6.19 and newer.
+    assert_eq!(found["owner"].is_null(), gap.is_some(), "{found:#} {gaps:#?}");
     document
 }
 
@@ -149,7 +152,7 @@ fn fuse_over_mount() {
 fn fuse_above_mount() {
     let document = beside_silent_fuse("fuse-above-mount");
     let gaps = document["gaps"].as_array().expect("gaps");
-    assert!(gaps.iter().any(|gap| gap["what"] == "relations" && gap["errno"] == "EAGAIN"), "{gaps:#?}");
+    assert!(gaps.iter().all(|gap| gap["what"] != "relations" || gap["errno"] == "EAGAIN"), "{gaps:#?}");
 }
 
 fn no_more_threads() {
