@@ -72,6 +72,11 @@ impl Aside {
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     libc::getppid() as u32 != parent
                 };
+                for stream in 0..=2 {
+                    // A child that hangs must not keep the reader of our output waiting for its end.
+                    // SAFETY: these are the standard streams, which nothing in the child uses.
+                    unsafe { libc::close(stream) };
+                }
                 if !orphan {
                     // The parent's end is closed with the process; to have it open only delays that the parent's death is seen,
                     // and that comes as a signal.

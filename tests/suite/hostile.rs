@@ -18,6 +18,11 @@ pub fn tests() -> Vec<Trial> {
         test("hostile::thousands_of_descriptors_alike", root, descriptors_alike),
         test("hostile::a_silent_fuse_server_over_a_mount", &[Need::Root, Need::File("/dev/fuse")], fuse_over_mount),
         test("hostile::a_silent_fuse_server_above_a_mount", &[Need::Root, Need::File("/dev/fuse")], fuse_above_mount),
+        test(
+            "hostile::a_socket_that_becomes_a_file_of_a_silent_fuse_server",
+            &[Need::Root, Need::File("/dev/fuse"), Need::Tool("strace")],
+            fuse_for_socket,
+        ),
         test("hostile::no_more_threads", &[Need::Root, Need::Tool("prlimit")], no_more_threads),
         test("hostile::targets_on_the_command_line", &[], targets),
     ]
@@ -153,6 +158,59 @@ fn fuse_above_mount() {
     let document = beside_silent_fuse("fuse-above-mount");
     let gaps = document["gaps"].as_array().expect("gaps");
     assert!(gaps.iter().all(|gap| gap["what"] != "relations" || gap["errno"] == "EAGAIN"), "{gaps:#?}");
+}
+
+/// Returns the child of a process that is nsx, as soon as there is one.
+fn child_of(parent: u32) -> u32 {
+    let is_child = |pid: u32| {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // strace tries things out with children of its own before.
+        nsx::proc::parse::stat(&stat).is_some_and(|stat| stat.ppid.0 == parent && stat.comm == b"nsx")
+    };
+    loop {
+        let processes = std::fs::read_dir("/proc").expect("/proc");
+        let mut pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        if let Some(child) = pids.find(|&pid| is_child(pid)) {
+            return child;
+        }
+        assert!(std::path::Path::new(&format!("/proc/{parent}")).exists(), "{parent} has gone without a child");
+    }
+}
+
+fn fuse_for_socket() {
+    let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+    let mut held = Held::start(&["fuse-for-socket", folder.path().to_str().expect("UTF-8")]);
+    let link = format!("/proc/{}/fd/{}", held.pid(), held.number(0));
+    let fifo = folder.path().join("out");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+    // The process that asks the sockets is held back before its first call, until the file is in place.
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=pidfd_open", "-e", "inject=pidfd_open:delay_enter=500000", "-o", "/dev/null"])
+        .args(["sh", "-c", "exec \"$NSX\" ls --json -t net >\"$OUT\" 2>/dev/null"])
+        .env("NSX", super::harness::nsx_path())
+        .env("OUT", &fifo)
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .expect("strace");
+    let (say, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = say.send(std::fs::read_to_string(&fifo));
+    });
+    let nsx = child_of(strace.id());
+    child_of(nsx);
+    held.poke();
+    while std::fs::read_link(&link).is_ok_and(|text| text.to_string_lossy().starts_with("socket:")) {
+        std::thread::yield_now();
+    }
+    let printed = hear.recv_timeout(std::time::Duration::from_secs(30));
+    // With the server everything ends that waits for it.
+    let pid = held.pid();
+    drop(held);
+    strace.wait().expect("strace");
+    let document = super::harness::document(&printed.expect("nsx waits for a FUSE server").expect("output"));
+    let gap = document["gaps"].as_array().expect("gaps").iter().find(|gap| gap["what"] == "sockets").expect("a gap");
+    assert_eq!(gap["errno"], "ETIMEDOUT");
+    assert!(gap["pids"].as_array().expect("pids").contains(&pid.into()), "{gap:#}");
 }
 
 fn no_more_threads() {

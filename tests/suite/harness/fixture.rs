@@ -36,6 +36,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["socket"] => socket(),
         ["in-flight"] => in_flight(),
         ["many-fds"] => many_fds(),
+        ["fuse-for-socket", folder] => fuse::for_socket(Path::new(folder)),
         ["fuse-over-mount", folder] => fuse::over_mount(Path::new(folder)),
         ["fuse-above-mount", folder] => fuse::above_mount(Path::new(folder)),
         ["bind-mount", folder] => bind_mount(Path::new(folder), false),

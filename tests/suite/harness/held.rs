@@ -37,6 +37,12 @@ impl Held {
         self.child.id()
     }
 
+    /// Lets a fixture go on that waits for a sign.
+    pub fn poke(&mut self) {
+        use std::io::Write;
+        self.child.stdin.as_mut().expect("a pipe").write_all(b"x").expect("a reader");
+    }
+
     /// Returns a number that it said.
     pub fn number(&self, index: usize) -> u64 {
         inode_in(&self.words[index])
