@@ -102,10 +102,13 @@ pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         return Err(advice::NoProc { path: global.proc_root.clone() }.into());
     }
     let asked = Asked::resolve(args, &root)?;
-    let kinds = args.kinds();
+    let members = !asked.namespaces.is_empty();
+    let kinds = args.kinds(members);
+    // A namespace that was named exists or not, whatever kinds are to be shown.
+    let scanned = if members { KindSet::ALL } else { kinds };
     let mut snapshot = ui
         .with_progress("reading processes", |progress| {
-            scan::scan(&root, &ScanOptions { kinds, workers: None, progress: Some(progress) })
+            scan::scan(&root, &ScanOptions { kinds: scanned, workers: None, progress: Some(progress) })
         })
         .context("cannot list processes")?;
     asked.check(&snapshot)?;
@@ -113,7 +116,6 @@ pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let filter = Filter { kinds, among: asked.among(), unoccupied: args.unoccupied };
     let chosen: Vec<NsId> =
         snapshot.namespaces.iter().filter(|namespace| filter.admits(namespace)).map(|namespace| namespace.id).collect();
-    let members = !asked.namespaces.is_empty();
     let described: Vec<Pid> = chosen
         .iter()
         .filter_map(|&id| snapshot.namespace(id))
@@ -204,10 +206,12 @@ fn all_holders(namespace: &Namespace) -> impl Iterator<Item = (&Namespace, Holde
 }
 
 impl LsArgs {
-    fn kinds(&self) -> KindSet {
+    fn kinds(&self, members: bool) -> KindSet {
         match (self.types.is_empty(), self.tree) {
             (false, _) => self.types.iter().copied().collect(),
-            (true, Some(TreeBy::Parent)) => NsKind::ALL.into_iter().filter(|kind| kind.has_parent()).collect(),
+            (true, Some(TreeBy::Parent)) if !members => {
+                NsKind::ALL.into_iter().filter(|kind| kind.has_parent()).collect()
+            }
             (true, _) => KindSet::ALL,
         }
     }

@@ -27,18 +27,6 @@ pub enum HolderKind {
 }
 
 impl HolderKind {
-    /// All ways of being held, in the order in which they are shown.
-    pub const ALL: [HolderKind; 8] = [
-        HolderKind::Process,
-        HolderKind::Thread,
-        HolderKind::ForChildren,
-        HolderKind::Fd,
-        HolderKind::Socket,
-        HolderKind::BindMount,
-        HolderKind::Descendant,
-        HolderKind::Kernel,
-    ];
-
     /// Returns the word that JSON and the HELD column use.
     pub const fn name(self) -> &'static str {
         match self {
@@ -119,7 +107,7 @@ pub struct Namespace {
     pub members: Vec<Pid>,
     /// The number of threads in it.
     pub nthreads: u64,
-    /// What else keeps it alive: everything but processes, grouped by kind in the order of [`HolderKind::ALL`].
+    /// What else keeps it alive: everything but processes, grouped by kind in the order of [`HolderKind`].
     pub holders: Vec<Holder>,
 }
 

@@ -53,8 +53,8 @@ impl Nsfs {
 }
 
 pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process) {
-    // The caller's own descriptors are the work of this scan. A process that may not be looked into has its gap already.
-    if process.kernel || walker.own == Some(process.pid) || process.ns.iter().all(Option::is_none) {
+    // The caller's own descriptors are the work of this scan.
+    if process.kernel || walker.own == Some(process.pid) {
         return;
     }
     let Walker { root, reader, found, sockets, kinds, nsfs, .. } = walker;

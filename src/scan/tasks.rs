@@ -99,8 +99,9 @@ impl Walker<'_> {
                         continue;
                     }
                 };
-                let Some(process) = self.process(&directory) else { continue };
-                for source in PER_PROCESS {
+                let Some((process, readable)) = self.process(&directory) else { continue };
+                // One that may not be looked into has its gap already. One that has no namespaces left may have threads that do.
+                for source in PER_PROCESS.into_iter().filter(|_| readable) {
                     source(self, &directory, &process);
                 }
                 self.found.processes.push(process);
@@ -111,8 +112,8 @@ impl Walker<'_> {
         }
     }
 
-    /// Reads what the process itself is in; `None` where it has gone or may not be seen.
-    fn process(&mut self, directory: &ProcPid) -> Option<Process> {
+    /// Reads what the process itself is in, and says whether it may be looked into; `None` where it has gone.
+    fn process(&mut self, directory: &ProcPid) -> Option<(Process, bool)> {
         let pid = directory.pid;
         let mut buffer = [0; 1024];
         let stat = match directory.stat(&mut buffer) {
@@ -133,14 +134,17 @@ impl Walker<'_> {
             ns: NsArray::default(),
         };
         match self.namespaces(directory, &process) {
-            Ok(namespaces) => process.ns = namespaces,
+            Ok(namespaces) => {
+                process.ns = namespaces;
+                Some((process, true))
+            }
             // procfs answers EACCES for the links of a process that has just gone, too.
             Err(errno) if !is_gone(errno) && directory.is_alive() => {
                 note(&mut self.found.gaps, GapWhat::Namespaces, pid, errno);
+                Some((process, false))
             }
-            Err(_) => return None,
+            Err(_) => None,
         }
-        Some(process)
     }
 
     fn namespaces(&mut self, directory: &ProcPid, process: &Process) -> Result<NsArray, Errno> {

@@ -12,9 +12,8 @@ use crate::proc::root::read_ns_links;
 use crate::proc::{ProcPid, is_gone};
 
 pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process) {
-    // A process that may not be looked into has its gap already. One whose leader has exited still has its user and pid namespace,
-    // and its threads have the others.
-    if process.nthreads < 2 || process.kernel || process.ns.iter().all(Option::is_none) {
+    // The leader may have exited, and have no namespaces any more while the other threads do.
+    if process.nthreads < 2 || process.kernel {
         return;
     }
     let listed = directory.open_dir(c"task").and_then(|task| {

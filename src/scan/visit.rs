@@ -92,12 +92,11 @@ impl<'a> Visitor<'a> {
             visitor.add_way(task.name, Way::ForChildren(task.pid, task.tid));
         }
         for (name, holder) in &observations.holders {
-            if let Some(way) = way_through(holder) {
-                visitor.add_way(*name, way);
+            match way_through(holder) {
+                Some(way) => visitor.add_way(*name, way),
+                // A socket is no way any more; what it holds was kept open, if there was room.
+                None => visitor.queue_up(*name),
             }
-        }
-        for &id in kept.keys() {
-            visitor.queue_up(NsName { kind: NsKind::Net, id });
         }
         visitor.kept = kept;
         visitor.observations = observations;
@@ -172,7 +171,8 @@ impl<'a> Visitor<'a> {
         if !self.root.is_live() {
             return Err(Errno::ENOENT);
         }
-        let mut refused = Errno::ENOENT;
+        let ways = self.ways.get(&name).map_or(&[][..], Vec::as_slice);
+        let mut refused = if ways.is_empty() { UNREACHABLE } else { Errno::ENOENT };
         let mut attempt = |way: &Way| match self.open_way(name.kind, way) {
             Ok(namespace) => Some(namespace).filter(is_it),
             Err(errno) => {
@@ -183,7 +183,6 @@ impl<'a> Visitor<'a> {
                 None
             }
         };
-        let ways = self.ways.get(&name).map_or(&[][..], Vec::as_slice);
         ways.iter()
             .find_map(&mut attempt)
             .map_or_else(

@@ -81,6 +81,9 @@ fn namespace() {
         assert_eq!(document["namespaces"][0]["ns"], inode, "{target}");
     }
     let uts = inode_of(std::process::id(), "uts");
+    // It exists, whatever kinds are to be shown.
+    assert_eq!(listed(&["-t", "net", &uts.to_string()]), [0; 0]);
+    assert_eq!(listed(&["--tree=parent", &uts.to_string()]), [uts]);
     let table = run(&["ls", &inode.to_string(), &uts.to_string()]);
     let heading = table.lines().next().expect("a heading");
     assert_eq!(
