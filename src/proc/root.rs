@@ -166,6 +166,14 @@ impl ProcPid {
         !dir::open_path(self.dir.as_fd(), c"ns").is_err_and(is_gone)
     }
 
+    /// Says whether nothing of the process is left but its entry: it is a zombie, or about to be one, and has no other thread.
+    pub fn is_exiting(&self) -> bool {
+        match self.stat(&mut [0; 1024]) {
+            Ok(stat) => stat.exiting && stat.nthreads <= 1,
+            Err(errno) => is_gone(errno),
+        }
+    }
+
     /// Opens the directory with the namespace links of the process.
     ///
     /// # Errors

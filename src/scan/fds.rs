@@ -81,9 +81,11 @@ pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Proce
             }
         })
     });
+    // The directory of a zombie belongs to root on older kernels, whoever's it is: there is nothing in it that could not be seen.
     if let Err(errno) = read
         && !is_gone(errno)
         && directory.is_alive()
+        && !directory.is_exiting()
     {
         note(&mut found.gaps, GapWhat::Fds, process.pid, errno);
     }

@@ -4,12 +4,13 @@
 //! the caller's privilege does not go that far, the mountinfo of a member does. See proc_pid_mountinfo(5).
 
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::visit::Visitor;
 use crate::model::gap::GapOf;
-use crate::model::{GapWhat, Holder, HolderKind, NsKind, NsName};
+use crate::model::{GapWhat, Holder, HolderKind, NsId, NsKind, NsName, Pid};
 use crate::proc::{is_gone, parse};
+use crate::sys::mount::StatMount;
 use crate::sys::{Errno, SysError, errno_name, mount, nsfs};
 
 /// A mount table longer than this is cut: a hundred thousand mounts are the kernel's own default limit.
@@ -19,15 +20,27 @@ pub(super) fn scan(visitor: &mut Visitor<'_>, name: NsName, namespace: BorrowedF
     if name.kind != NsKind::Mnt {
         return;
     }
-    let listed = nsfs::mnt_ns_id(namespace).and_then(|mnt_ns_id| by_statmount(visitor, name, mnt_ns_id));
+    let mut counts = HashMap::new();
+    let listed = nsfs::mnt_ns_id(namespace).and_then(|id| by_statmount(&mut visitor.stat_mount, id));
     let errno = match listed {
-        Some(Ok(())) => return,
+        Some(Ok(found)) => {
+            for (of, path) in found {
+                add(visitor, &mut counts, name, of, &path);
+            }
+            return;
+        }
         // ENOENT is how listmount(2) says that the caller lacks the privilege.
         Some(Err(error)) => error.errno,
         None => Errno::ENOSYS,
     };
-    match by_mountinfo(visitor, name) {
-        Some(Ok(())) => {}
+    match mountinfo(visitor, name) {
+        Some(Ok(text)) => {
+            for line in parse::mountinfo(&text).filter(|line| line.fs_type == b"nsfs") {
+                if let Some(of) = NsName::parse(line.root) {
+                    add(visitor, &mut counts, name, of, &parse::unescape_octal(line.point));
+                }
+            }
+        }
         Some(Err(errno)) => gap(visitor, name, errno),
         None => gap(visitor, name, errno),
     }
@@ -37,7 +50,28 @@ fn gap(visitor: &mut Visitor<'_>, name: NsName, errno: Errno) {
     visitor.observations.gaps.add(GapWhat::BindMounts, GapOf::Namespace(name.id), Some(errno_name(errno)));
 }
 
-fn by_statmount(visitor: &mut Visitor<'_>, mnt_ns: NsName, mnt_ns_id: u64) -> Option<Result<(), SysError>> {
+/// Says whether a namespace is still mounted in a mount namespace, as far as that can be seen.
+pub(super) fn has(visitor: &mut Visitor<'_>, mnt_ns: NsId, name: NsName) -> bool {
+    let mnt_ns = NsName { kind: NsKind::Mnt, id: mnt_ns };
+    let namespace = match visitor.open(mnt_ns) {
+        Ok(namespace) => namespace,
+        Err(errno) => return !is_gone(errno),
+    };
+    let id = nsfs::mnt_ns_id(namespace.as_fd());
+    if let Some(Ok(found)) = id.and_then(|id| by_statmount(&mut visitor.stat_mount, id)) {
+        return found.iter().any(|(other, _)| *other == name);
+    }
+    let is_it = |text: Vec<u8>| {
+        parse::mountinfo(&text).any(|line| line.fs_type == b"nsfs" && NsName::parse(line.root) == Some(name))
+    };
+    mountinfo(visitor, mnt_ns).is_none_or(|read| read.is_ok_and(is_it))
+}
+
+/// Namespaces, and where they are mounted.
+type Mounted = Vec<(NsName, Vec<u8>)>;
+
+/// Lists the bind mounts of namespaces in a mount namespace; `None` where the kernel does not look into those of others.
+fn by_statmount(stat_mount: &mut StatMount, mnt_ns_id: u64) -> Option<Result<Mounted, SysError>> {
     let mounts = match mount::listmount(mnt_ns_id)? {
         Ok(mounts) => mounts,
         Err(error) => return Some(Err(error)),
@@ -45,45 +79,32 @@ fn by_statmount(visitor: &mut Visitor<'_>, mnt_ns: NsName, mnt_ns_id: u64) -> Op
     let mut found = Vec::new();
     for mnt_id in mounts {
         // A mount that has gone meanwhile is simply not there.
-        let Ok(magic) = visitor.stat_mount.fs_magic(mnt_ns_id, mnt_id) else { continue };
+        let Ok(magic) = stat_mount.fs_magic(mnt_ns_id, mnt_id) else { continue };
         if magic != nsfs::NSFS_MAGIC {
             continue;
         }
-        if let Ok(Some(strings)) = visitor.stat_mount.strings(mnt_ns_id, mnt_id)
+        if let Ok(Some(strings)) = stat_mount.strings(mnt_ns_id, mnt_id)
             && let Some(name) = NsName::parse(strings.root)
         {
             found.push((name, strings.point[..strings.point.len().min(LONGEST)].to_vec()));
         }
     }
-    let mut counts = HashMap::new();
-    for (name, path) in found {
-        add(visitor, &mut counts, mnt_ns, name, &path);
-    }
-    Some(Ok(()))
+    Some(Ok(found))
 }
 
 /// Reads the mountinfo of a member; `None` where the mount namespace has none.
-fn by_mountinfo(visitor: &mut Visitor<'_>, mnt_ns: NsName) -> Option<Result<(), Errno>> {
+fn mountinfo(visitor: &Visitor<'_>, mnt_ns: NsName) -> Option<Result<Vec<u8>, Errno>> {
     let threads = visitor
         .observations
         .threads
         .iter()
         .filter(|thread| thread.ns[NsKind::Mnt.index()] == Some(mnt_ns.id))
-        .map(|thread| crate::model::Pid(thread.tid.0));
+        .map(|thread| Pid(thread.tid.0));
     let mut refused = None;
-    let members: Vec<_> = visitor.members(mnt_ns).chain(threads).collect();
-    for pid in members {
+    for pid in visitor.members(mnt_ns).chain(threads) {
         let read = visitor.root.process(pid).and_then(|process| process.read_all(c"mountinfo", MOST_BYTES));
         match read {
-            Ok(text) => {
-                let mut counts = HashMap::new();
-                for line in parse::mountinfo(&text).filter(|line| line.fs_type == b"nsfs") {
-                    if let Some(name) = NsName::parse(line.root) {
-                        add(visitor, &mut counts, mnt_ns, name, &parse::unescape_octal(line.point));
-                    }
-                }
-                return Some(Ok(()));
-            }
+            Ok(text) => return Some(Ok(text)),
             Err(errno) if is_gone(errno) => {}
             Err(errno) => refused = Some(Err(errno)),
         }

@@ -105,13 +105,23 @@ impl<'a> Visitor<'a> {
 
     /// Returns everything that was found. What could not be opened by any way, listns(2) included, is a gap.
     pub(super) fn into_observations(mut self) -> Observations {
-        for (name, errno) in self.refused {
-            if !self.observations.relations.contains_key(&name) {
+        for (name, errno) in std::mem::take(&mut self.refused) {
+            let may_be_gone = matches!(errno, UNREACHABLE | Errno::EAGAIN);
+            if !self.observations.relations.contains_key(&name) && (!may_be_gone || self.is_there(name)) {
                 let errno = (errno != UNREACHABLE).then(|| errno_name(errno));
                 self.observations.gaps.add(GapWhat::Relations, GapOf::Namespace(name.id), errno);
             }
         }
         self.observations
+    }
+
+    /// Looks again whether something is there that no path has led to. What was unmounted meanwhile has gone, and is no gap; the path
+    /// in the mount namespace that is no more need not say so (`RESOLVE_CACHED` answers `EAGAIN`).
+    fn is_there(&mut self, name: NsName) -> bool {
+        let place = |way: &Way| if let Way::BindMount(mnt_ns, _) = way { Some(*mnt_ns) } else { None };
+        let places: Vec<NsId> = self.ways.get(&name).into_iter().flatten().filter_map(place).collect();
+        // What only a socket holds was there when that was asked, and there is no second way to ask.
+        places.is_empty() || places.into_iter().any(|mnt_ns| super::mounts::has(self, mnt_ns, name))
     }
 
     fn add_way(&mut self, name: NsName, way: Way) {
@@ -165,7 +175,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Opens a namespace; what is returned has the inode that was asked for.
-    fn open(&self, name: NsName) -> Result<OwnedFd, Errno> {
+    pub(super) fn open(&self, name: NsName) -> Result<OwnedFd, Errno> {
         let is_it = |namespace: &OwnedFd| nsfs::inode(namespace.as_fd()).is_ok_and(|id| id == Some(name.id));
         // Without a live tree there is nothing behind the links.
         if !self.root.is_live() {
@@ -230,7 +240,8 @@ impl<'a> Visitor<'a> {
     fn open_fd(&self, pid: Pid, fd: u32) -> Result<OwnedFd, Errno> {
         let process = self.root.process(pid)?;
         let path = dir::open_path_any(process.as_fd(), ShortPath::new().text("fd/").number(fd).as_c_str())?;
-        self.reopen(&path)
+        // What is no namespace any more was closed: another file has its number now.
+        self.reopen(&path).map_err(|errno| if errno == UNREACHABLE { Errno::ENOENT } else { errno })
     }
 
     /// Opens the namespace that is mounted at `path` in a mount namespace, by way of the root of one of its members.

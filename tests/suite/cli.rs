@@ -1,11 +1,9 @@
 //! What the command line understands, and how tables look.
 
-use libtest_mimic::Trial;
+use super::harness::{Module, fails, fake::FakeProc, nsx, output, run, test, text};
 
-use super::harness::{fails, fake::FakeProc, nsx, output, run, test, text};
-
-pub fn tests() -> Vec<Trial> {
-    vec![
+pub fn module() -> Module {
+    let tests = vec![
         test("cli::every_exit_code", &[], exit_codes),
         test("cli::wrong_usage_says_what_is_right", &[], usage),
         test("cli::help_works_without_proc", &[], help_without_proc),
@@ -16,7 +14,8 @@ pub fn tests() -> Vec<Trial> {
         test("cli::colour_only_where_it_is_wanted", &[], colour),
         test("cli::a_terminal_is_not_overrun", &[], terminal),
         test("cli::a_pipe_gets_whole_lines", &[], pipe),
-    ]
+    ];
+    Module { name: "cli", places: &[], tests }
 }
 
 fn exit_codes() {

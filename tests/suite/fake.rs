@@ -1,11 +1,9 @@
 //! Scans of made-up /proc trees: everything that a live host shows only by chance.
 
-use libtest_mimic::Trial;
+use super::harness::{Module, fake::FakeProc, held_by, namespace, test};
 
-use super::harness::{fake::FakeProc, held_by, namespace, test};
-
-pub fn tests() -> Vec<Trial> {
-    vec![
+pub fn module() -> Module {
+    let tests = vec![
         test("fake::odd_names_do_not_shift_fields", &[], odd_names),
         test("fake::a_process_that_has_gone_is_not_there", &[], gone),
         test("fake::a_zombie_is_in_what_it_has_left", &[], zombie),
@@ -17,7 +15,8 @@ pub fn tests() -> Vec<Trial> {
         test("fake::nothing_at_all", &[], nothing),
         test("fake::own_and_initial", &[], own_and_initial),
         test("fake::many_processes", &[], many),
-    ]
+    ];
+    Module { name: "fake", places: &[], tests }
 }
 
 fn odd_names() {

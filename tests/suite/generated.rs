@@ -7,14 +7,13 @@ use std::path::Path;
 use std::process::Command;
 
 use clap_complete::Shell;
-use libtest_mimic::Trial;
 use nsx::cmd::{Exit, definition};
 use nsx::render::column::{COLUMNS, DEFAULT, DEFAULT_MEMBERS};
 
-use super::harness::{Need, nsx_path, output, run, source, test, text};
+use super::harness::{Module, Need, nsx_path, output, run, source, test, text};
 
-pub fn tests() -> Vec<Trial> {
-    vec![
+pub fn module() -> Module {
+    let tests = vec![
         test("generated::man_pages", &[], man_pages),
         test("generated::every_command_has_a_page", &[], every_command_has_a_page),
         test("generated::man_reads_them_without_a_warning", &[Need::Tool("man"), Need::Tool("mandoc")], man_reads_them),
@@ -24,7 +23,8 @@ pub fn tests() -> Vec<Trial> {
         test("generated::fish_completes", &[Need::Tool("fish")], fish_completes),
         test("generated::help", &[], help),
         test("generated::the_readme_names_the_commands", &[], readme),
-    ]
+    ];
+    Module { name: "generated", places: &[], tests }
 }
 
 /// Compares a committed file with what it has to be, or writes it.

@@ -4,28 +4,26 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use libtest_mimic::Trial;
+use super::harness::{Module, Need, Place, child_of, held::Held, ls_json, namespace, nsx, output, quiet, run, test};
 
-use super::harness::{Need, held::Held, ls_json, namespace, nsx, output, run, test};
+const FUSE: &[Need] = &[Need::Root, Need::KernelModule("fuse"), Need::File("/dev/fuse")];
+const FUSE_AND_STRACE: &[Need] =
+    &[Need::Root, Need::KernelModule("fuse"), Need::File("/dev/fuse"), Need::Tool("strace")];
 
-pub fn tests() -> Vec<Trial> {
-    let root = &[Need::Root];
-    vec![
-        test("hostile::names_of_processes", root, names),
-        test("hostile::arguments", root, arguments),
-        test("hostile::an_argument_of_128_kib", root, long_argument),
-        test("hostile::mount_points", root, mount_points),
-        test("hostile::thousands_of_descriptors_alike", root, descriptors_alike),
-        test("hostile::a_silent_fuse_server_over_a_mount", &[Need::Root, Need::File("/dev/fuse")], fuse_over_mount),
-        test("hostile::a_silent_fuse_server_above_a_mount", &[Need::Root, Need::File("/dev/fuse")], fuse_above_mount),
-        test(
-            "hostile::a_socket_that_becomes_a_file_of_a_silent_fuse_server",
-            &[Need::Root, Need::File("/dev/fuse"), Need::Tool("strace")],
-            fuse_for_socket,
-        ),
+pub fn module() -> Module {
+    let tests = vec![
+        test("hostile::names_of_processes", &[], names),
+        test("hostile::arguments", &[], arguments),
+        test("hostile::an_argument_of_128_kib", &[], long_argument),
+        test("hostile::mount_points", &[], mount_points),
+        quiet("hostile::thousands_of_descriptors_alike", &[], descriptors_alike),
+        test("hostile::a_silent_fuse_server_over_a_mount", FUSE, fuse_over_mount),
+        test("hostile::a_silent_fuse_server_above_a_mount", FUSE, fuse_above_mount),
+        test("hostile::a_socket_that_becomes_a_file_of_a_silent_fuse_server", FUSE_AND_STRACE, fuse_for_socket),
         test("hostile::no_more_threads", &[Need::Root, Need::Tool("prlimit")], no_more_threads),
         test("hostile::targets_on_the_command_line", &[], targets),
-    ]
+    ];
+    Module { name: "hostile", places: &[Place::Vm], tests }
 }
 
 /// Makes sure that what was printed is fit for a terminal: UTF-8, and no control character but the end of a line.
@@ -122,8 +120,8 @@ fn descriptors_alike() {
     assert_eq!(found["holders"].as_array().map(Vec::len), Some(64), "and some are listed");
 }
 
-/// Runs `nsx ls` while a FUSE server is silent, and returns the document.
-fn beside_silent_fuse(role: &str) -> serde_json::Value {
+/// Runs `nsx ls` while a FUSE server is silent, and returns the document, and which namespace is mounted there.
+fn beside_silent_fuse(role: &str) -> (serde_json::Value, u64) {
     let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
     let held = Held::start(&[role, folder.path().to_str().expect("UTF-8")]);
     let (say, hear) = std::sync::mpsc::channel();
@@ -147,7 +145,8 @@ fn beside_silent_fuse(role: &str) -> serde_json::Value {
     });
     // It cannot be opened by its path; listns(2) leads to it on Linux 6.19 and newer.
     assert_eq!(found["owner"].is_null(), gap.is_some(), "{found:#} {gaps:#?}");
-    document
+    let inode = held.number(0);
+    (document, inode)
 }
 
 fn fuse_over_mount() {
@@ -155,26 +154,11 @@ fn fuse_over_mount() {
 }
 
 fn fuse_above_mount() {
-    let document = beside_silent_fuse("fuse-above-mount");
+    let (document, inode) = beside_silent_fuse("fuse-above-mount");
     let gaps = document["gaps"].as_array().expect("gaps");
-    assert!(gaps.iter().all(|gap| gap["what"] != "relations" || gap["errno"] == "EAGAIN"), "{gaps:#?}");
-}
-
-/// Returns the child of a process that is nsx, as soon as there is one.
-fn child_of(parent: u32) -> u32 {
-    let is_child = |pid: u32| {
-        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // strace tries things out with children of its own before.
-        nsx::proc::parse::stat(&stat).is_some_and(|stat| stat.ppid.0 == parent && stat.comm == b"nsx")
-    };
-    loop {
-        let processes = std::fs::read_dir("/proc").expect("/proc");
-        let mut pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        if let Some(child) = pids.find(|&pid| is_child(pid)) {
-            return child;
-        }
-        assert!(std::path::Path::new(&format!("/proc/{parent}")).exists(), "{parent} has gone without a child");
-    }
+    let mut of_it =
+        gaps.iter().filter(|gap| gap["namespaces"].as_array().is_some_and(|all| all.contains(&inode.into())));
+    assert!(of_it.all(|gap| gap["what"] != "relations" || gap["errno"] == "EAGAIN"), "{gaps:#?}");
 }
 
 fn fuse_for_socket() {

@@ -3,19 +3,19 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::harness::{Need, ls_json, run, source, test, text};
+use super::harness::{Module, Need, Place, ls_json, run, test, text};
 
-pub fn tests() -> Vec<Trial> {
-    vec![
+pub fn module() -> Module {
+    let tests = vec![
         test("json::the_shape_does_not_depend_on_options", &[], the_shape_stays),
         test("json::members_and_holders_come_with_members", &[], members),
         test("json::the_columns_are_a_document", &[], columns),
         test("json::what_the_readme_shows_works_in_jq", &[Need::Tool("jq")], jq),
         test("json::a_schema_refuses_what_is_not_in_it", &[], the_schema_is_strict),
-    ]
+    ];
+    Module { name: "json", places: &[Place::Vm], tests }
 }
 
 fn keys(document: &Value) -> Vec<String> {
@@ -57,8 +57,7 @@ fn members() {
 fn columns() {
     let document: Value = serde_json::from_str(&run(&["ls", "--columns", "--json"])).expect("JSON");
     assert_eq!(document["schema"], "nsx.columns/1");
-    let schema = std::fs::read_to_string(source("tests/schema/columns.json")).expect("the schema");
-    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let schema: Value = serde_json::from_str(include_str!("../schema/columns.json")).expect("JSON");
     assert!(jsonschema::is_valid(&schema, &document));
     let names: Vec<_> = document["columns"].as_array().expect("columns").iter().map(|column| &column["name"]).collect();
     assert!(names.contains(&&"NS".into()) && names.contains(&&"HELD".into()), "{names:?}");
@@ -67,7 +66,7 @@ fn columns() {
 }
 
 fn jq() {
-    let readme = std::fs::read_to_string(source("README.md")).expect("the README");
+    let readme = include_str!("../../README.md");
     let filter = ".namespaces[] | select(.type==\"net\")";
     assert!(readme.contains(&format!("nsx ls --json | jq '{filter}'")), "the README shows it");
     let mut jq =

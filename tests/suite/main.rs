@@ -11,7 +11,7 @@ mod harness;
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
 mod enosys;
-// 1,500 runs while processes come and go.
+// Run after run while processes come and go.
 mod churn;
 // Scans of made-up /proc trees.
 mod fake;
@@ -25,6 +25,8 @@ mod house;
 mod json;
 // Each way of keeping a namespace alive, for real.
 mod live;
+// The report of scripts/vm.
+mod matrix;
 // The lsns that is installed, side by side.
 mod oracle;
 // What different callers see: ordinary users, hidepid, containers.
@@ -34,30 +36,67 @@ mod streams;
 // What targets mean.
 mod targets;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use harness::{Module, Place};
+
+fn modules() -> Vec<Module> {
+    vec![
+        cli::module(),
+        enosys::module(),
+        churn::module(),
+        fake::module(),
+        generated::module(),
+        hostile::module(),
+        house::module(),
+        json::module(),
+        live::module(),
+        matrix::module(),
+        oracle::module(),
+        streams::module(),
+        targets::module(),
+        views::module(),
+    ]
+}
+
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == "fixture") {
-        return harness::fixture::main(&arguments.collect::<Vec<_>>());
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map_while(|word| word.to_str()).collect();
+    match words.as_slice() {
+        ["fixture", ..] => return harness::fixture::main(&arguments[1..]),
+        // What scripts/vm asks for.
+        ["needs", place, wanted @ ..] => return needs(place, wanted),
+        ["report", plan] => return harness::report::main(plan),
+        _ => {}
     }
-    let modules = [
-        cli::tests(),
-        enosys::tests(),
-        churn::tests(),
-        fake::tests(),
-        generated::tests(),
-        hostile::tests(),
-        house::tests(),
-        json::tests(),
-        live::tests(),
-        oracle::tests(),
-        streams::tests(),
-        targets::tests(),
-        views::tests(),
-    ];
-    let trials = modules.into_iter().flatten().collect();
+    let place = Place::here();
+    let modules = modules().into_iter().filter(|module| module.runs_in(place));
+    let trials = modules.flat_map(|module| module.tests).map(|test| test.trial()).collect();
     let code = libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code();
     harness::clean_up();
     code
+}
+
+/// Prints the modules that run in a place, or those of them that are named, and what an image must hold for them.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer is what this process is for")]
+fn needs(place: &str, wanted: &[&str]) -> ExitCode {
+    let Some(place) = Place::named(place) else {
+        eprintln!("no such place: {place}");
+        return ExitCode::FAILURE;
+    };
+    let mut there: Vec<Module> = modules().into_iter().filter(|module| module.runs_in(place)).collect();
+    if let Some(unknown) = wanted.iter().find(|name| there.iter().all(|module| module.name != **name)) {
+        let names: Vec<&str> = there.iter().map(|module| module.name).collect();
+        eprintln!("no module {unknown} runs there; these do: {}", names.join(" "));
+        return ExitCode::FAILURE;
+    }
+    there.retain(|module| wanted.is_empty() || wanted.contains(&module.name));
+    for module in &there {
+        println!("module {}", module.name);
+    }
+    for need in harness::declare::needs(there.iter()) {
+        println!("{need}");
+    }
+    ExitCode::SUCCESS
 }

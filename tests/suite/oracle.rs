@@ -4,13 +4,17 @@
 //! mount namespaces, owners and parents), so nothing is asked about namespaces that only nsx shows. Both count themselves: each is one
 //! process in the namespaces of this test.
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::harness::{Need, held::Held, ls_json, quiet, text};
+use super::harness::{Module, Need, Place, held::Held, ls_json, quiet, text};
 
-pub fn tests() -> Vec<Trial> {
-    vec![quiet("oracle::everything_that_lsns_shows", &[Need::Root, Need::Tool("lsns")], everything_that_lsns_shows)]
+pub fn module() -> Module {
+    let tests = vec![quiet(
+        "oracle::everything_that_lsns_shows",
+        &[Need::Root, Need::Tool("lsns")],
+        everything_that_lsns_shows,
+    )];
+    Module { name: "oracle", places: &[Place::Vm, Place::Systemd], tests }
 }
 
 fn number(value: &Value) -> u64 {

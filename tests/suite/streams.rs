@@ -4,17 +4,16 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
-use libtest_mimic::Trial;
+use super::harness::{Module, Place, nsx, output, test, text};
 
-use super::harness::{nsx, output, test, text};
-
-pub fn tests() -> Vec<Trial> {
-    vec![
+pub fn module() -> Module {
+    let tests = vec![
         test("streams::a_closed_pipe_is_success", &[], closed_pipe),
         test("streams::a_full_disk_is_an_error", &[], full_disk),
         test("streams::closed_descriptors_harm_nothing", &[], closed_descriptors),
         test("streams::standard_error_that_is_closed_harms_nothing", &[], closed_stderr),
-    ]
+    ];
+    Module { name: "streams", places: &[Place::Vm], tests }
 }
 
 fn closed_pipe() {

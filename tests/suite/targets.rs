@@ -2,21 +2,20 @@
 
 use std::os::fd::AsRawFd;
 
-use libtest_mimic::Trial;
+use super::harness::{Module, Need, Place, fails, held::Held, inode_of, linux_before, ls_json, run, test};
 
-use super::harness::{Need, fails, held::Held, inode_of, ls_json, run, test};
-
-pub fn tests() -> Vec<Trial> {
-    vec![
+pub fn module() -> Module {
+    let tests = vec![
         test("targets::a_process_by_all_its_names", &[], process),
         test("targets::a_pid_with_its_inode", &[], pid_and_inode),
-        test("targets::a_thread", &[Need::Root], thread),
+        test("targets::a_thread", &[], thread),
         test("targets::a_namespace_by_all_its_names", &[], namespace),
         test("targets::missing_ones_are_errors", &[], missing),
         test("targets::a_missing_process_is_an_error_before_any_scan", &[Need::Tool("strace")], before_any_scan),
         test("targets::a_process_that_may_not_be_read", &[Need::Root], refused),
         test("targets::namespaces_and_processes_do_not_mix", &[], mixed),
-    ]
+    ];
+    Module { name: "targets", places: &[Place::Vm], tests }
 }
 
 fn own_namespaces() -> Vec<u64> {
@@ -53,6 +52,7 @@ fn pid_and_inode() {
     let pidfd = unsafe { OwnedFd::from_raw_fd(nix::libc::syscall(nix::libc::SYS_pidfd_open, own, 0) as i32) };
     let inode = std::fs::metadata(format!("/proc/self/fd/{}", pidfd.as_raw_fd())).expect("a pidfd").ino();
     if nix::sys::statfs::fstatfs(&pidfd).expect("statfs").filesystem_type().0 != 0x5049_4446 {
+        assert!(linux_before(6, 9), "pidfs is missing");
         let error = fails(&["ls", "-p", &format!("{own}:{inode}")], 1);
         assert!(error.contains("pidfds have no inodes of their own"), "{error}");
         return;

@@ -3,14 +3,15 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::harness::{Need, document, held::Held, inode_of, ls_json, namespace, nsx, nsx_path, output, test, text};
+use super::harness::{
+    Module, Need, Place, document, held::Held, inode_of, ls_json, namespace, nsx, nsx_path, output, test, text,
+};
 
-pub fn tests() -> Vec<Trial> {
+pub fn module() -> Module {
     let shell = &[Need::Root, Need::Tool("unshare"), Need::Tool("mount"), Need::Tool("setpriv")];
-    vec![
+    let tests = vec![
         test("views::an_ordinary_user_sees_what_is_theirs", &[Need::Root], ordinary_user),
         test("views::hidepid_is_a_gap", shell, hidepid),
         test("views::a_container_with_its_own_proc", shell, container),
@@ -22,7 +23,8 @@ pub fn tests() -> Vec<Trial> {
             netnsid,
         ),
         test("views::a_user_namespace_whose_owner_is_out_of_reach", shell, out_of_reach),
-    ]
+    ];
+    Module { name: "views", places: &[Place::Vm, Place::Systemd], tests }
 }
 
 fn ordinary_user() {

@@ -12,6 +12,8 @@ pub struct Stat<'a> {
     pub ppid: Pid,
     /// Whether it is a kernel thread (`PF_KTHREAD` in field 9).
     pub kernel: bool,
+    /// Whether its first thread is about to exit or has exited (`PF_EXITING` in field 9): a zombie, or soon to be one.
+    pub exiting: bool,
     /// The number of threads (field 20).
     pub nthreads: u32,
     /// The start time in clock ticks since boot (field 22).
@@ -24,6 +26,8 @@ pub struct Stat<'a> {
 pub fn stat(line: &[u8]) -> Option<Stat<'_>> {
     /// `PF_KTHREAD`, `include/linux/sched.h`.
     const PF_KTHREAD: u64 = 0x0020_0000;
+    /// `PF_EXITING`, same place.
+    const PF_EXITING: u64 = 0x0000_0004;
     let open = line.iter().position(|&byte| byte == b'(')?;
     let close = line.iter().rposition(|&byte| byte == b')')?;
     let comm = line.get(open + 1..close)?;
@@ -34,7 +38,8 @@ pub fn stat(line: &[u8]) -> Option<Stat<'_>> {
     let flags: u64 = parse_decimal(fields.nth(4)?)?;
     let nthreads = parse_decimal(fields.nth(10)?)?;
     let start_time_ticks = parse_decimal(fields.nth(1)?)?;
-    Some(Stat { comm, ppid, kernel: flags & PF_KTHREAD != 0, nthreads, start_time_ticks })
+    let (kernel, exiting) = (flags & PF_KTHREAD != 0, flags & PF_EXITING != 0);
+    Some(Stat { comm, ppid, kernel, exiting, nthreads, start_time_ticks })
 }
 
 #[cfg(test)]
@@ -59,7 +64,7 @@ mod tests {
             let stat = stat(&line).expect("a line");
             assert_eq!(stat.comm, comm);
             assert_eq!((stat.ppid, stat.nthreads, stat.start_time_ticks), (Pid(17), 5, 987_654));
-            assert!(!stat.kernel);
+            assert!(!stat.kernel && !stat.exiting);
         }
     }
 
@@ -68,6 +73,12 @@ mod tests {
         let stat = stat(b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 4 0 0 1\n").expect("a line");
         assert!(stat.kernel);
         assert_eq!((stat.ppid, stat.start_time_ticks), (Pid(0), 4));
+    }
+
+    #[test]
+    fn a_zombie_is_told_by_its_flag() {
+        let stat = stat(b"312 (true) Z 311 311 1 0 -1 4228108 47 0 0 0 0 0 0 0 20 0 1 0 4711 0 0 1\n").expect("a line");
+        assert!(stat.exiting && !stat.kernel);
     }
 
     #[test]

@@ -22,13 +22,25 @@ use nix::sched::{CloneFlags, unshare};
 
 /// Plays a role.
 pub fn main(arguments: &[OsString]) -> ExitCode {
-    if arguments.first().is_some_and(|role| role == "without") {
-        return without(&arguments[1..]);
+    match arguments.first().and_then(|role| role.to_str()) {
+        Some("without") => return without(&arguments[1..]),
+        // In a user namespace that maps nobody.
+        Some("wait") => {
+            wait();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
+    if arguments.first().is_some_and(|role| role == "rootless") {
+        rootless();
+        return main(&arguments[1..]);
+    }
+    if !nix::unistd::geteuid().is_root() {
+        rootless();
     }
     // What stands behind `--` is there to be seen in the command line, and may be anything.
     let words = arguments.iter().take_while(|word| *word != "--").map(|word| word.to_str().expect("UTF-8"));
     match words.collect::<Vec<_>>()[..] {
-        ["wait"] => wait(),
         ["process", kind] => process(kind),
         ["thread", kind] => thread(kind),
         ["for-children"] => for_children(),
@@ -42,6 +54,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["bind-mount", folder] => bind_mount(Path::new(folder), false),
         ["bind-mount-without-process", folder] => bind_mount(Path::new(folder), true),
         ["nested-user"] => nested_user(),
+        ["open-tree", folder] => open_tree(Path::new(folder)),
         ["named", name] => named(name),
         ["leader-exits", kind] => leader_exits(kind),
         ["zombie"] => zombie(),
@@ -49,6 +62,15 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         _ => panic!("no such fixture: {arguments:?}"),
     }
     ExitCode::SUCCESS
+}
+
+/// Becomes root in a user namespace of its own, as an ordinary user has to before anything else.
+fn rootless() {
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    unshare(CloneFlags::CLONE_NEWUSER).expect("unshare");
+    std::fs::write("/proc/self/setgroups", "deny").expect("setgroups");
+    std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")).expect("uid_map");
+    std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).expect("gid_map");
 }
 
 fn wait() {
@@ -163,30 +185,58 @@ fn in_flight() {
 fn bind_mount(folder: &Path, without_process: bool) {
     let place = folder.join("a b\\c\nd");
     File::create(&place).expect("a file to mount on");
-    let mount_there = move || {
+    let new_mnt = || {
         unshare(CloneFlags::CLONE_NEWNS).expect("unshare");
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).expect("private");
+    };
+    if !without_process {
+        new_mnt();
+    }
+    // The thread ends, and with it the uts namespace's only member.
+    let (_file, uts, mnt) = std::thread::spawn(move || {
+        if without_process {
+            new_mnt();
+        }
+        unshare(CloneFlags::CLONE_NEWUTS).expect("unshare");
+        let namespace = |kind| format!("/proc/self/task/{}/ns/{kind}", tid());
+        mount(Some(namespace("uts").as_str()), &place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .expect("bind mount");
+        let mnt_ns = without_process.then(|| File::open(namespace("mnt")).expect("a namespace"));
+        (mnt_ns, own_link("uts"), own_link("mnt"))
+    })
+    .join()
+    .expect("the thread");
+    ready(&format!("{uts} {mnt}"));
+}
+
+/// A descriptor of a mount namespace that was made of one tree, with a bind mount of a namespace that nobody is in; nobody has ever
+/// been in either (`OPEN_TREE_NAMESPACE`, Linux 7.0, see open_tree(2)).
+fn open_tree(folder: &Path) {
+    const OPEN_TREE_NAMESPACE: i32 = 2;
+    const AT_RECURSIVE: i32 = 0x8000;
+    let path = CString::new(folder.as_os_str().as_bytes()).expect("no NUL");
+    let folder = folder.to_owned();
+    let (tree, uts) = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNS).expect("unshare");
+        let (none, root) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+        mount(none, "/", none, root, none).expect("private");
+        mount(Some("nsx-test"), &folder, Some("tmpfs"), MsFlags::empty(), none).expect("tmpfs");
+        let place = folder.join("uts");
+        File::create(&place).expect("a file to mount on");
         unshare(CloneFlags::CLONE_NEWUTS).expect("unshare");
         let namespace = format!("/proc/self/task/{}/ns/uts", tid());
-        mount(Some(namespace.as_str()), &place, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind mount");
-        (own_link("uts"), own_link("mnt"))
-    };
-    if without_process {
-        let (_file, (uts, mnt)) = std::thread::spawn(move || {
-            let links = mount_there();
-            (File::open(format!("/proc/self/task/{}/ns/mnt", tid())).expect("a namespace"), links)
-        })
-        .join()
-        .expect("the thread");
-        ready(&format!("{uts} {mnt}"));
-    } else {
-        // This process stays in the mount namespace; a child that ends at once takes the uts namespace's only member along.
-        let old = File::open("/proc/self/ns/uts").expect("a namespace");
-        let (uts, mnt) = mount_there();
-        nix::sched::setns(&old, CloneFlags::CLONE_NEWUTS).expect("back");
-        drop(old);
-        ready(&format!("{uts} {mnt}"));
-    }
+        mount(Some(namespace.as_str()), &place, none, MsFlags::MS_BIND, none).expect("bind mount");
+        let flags = OPEN_TREE_NAMESPACE | AT_RECURSIVE | nix::libc::O_CLOEXEC;
+        // SAFETY: the path lives through the call, and what it returns is a descriptor that nobody else owns.
+        let tree = unsafe { nix::libc::syscall(nix::libc::SYS_open_tree, nix::libc::AT_FDCWD, path.as_ptr(), flags) };
+        let tree = i32::try_from(tree).expect("a descriptor");
+        assert!(tree >= 0, "open_tree: {}", std::io::Error::last_os_error());
+        (tree, own_link("uts"))
+    })
+    .join()
+    .expect("the thread");
+    let mnt = std::fs::read_link(format!("/proc/self/fd/{tree}")).expect("a link");
+    ready(&format!("{tree} {} {uts}", mnt.display()));
 }
 
 /// A user namespace whose parent has no process.

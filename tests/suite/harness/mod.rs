@@ -1,74 +1,18 @@
 //! What all tests share: running nsx, declaring needs, fixtures that clean up after themselves.
 
+pub mod declare;
 pub mod fake;
 pub mod fixture;
 pub mod held;
+pub mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{LazyLock, RwLock};
+use std::sync::LazyLock;
 
-use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
-/// What a test cannot do without.
-#[derive(Clone, Copy, Debug)]
-pub enum Need {
-    /// To be root, with all capabilities that containers usually lack.
-    Root,
-    /// A program on PATH.
-    Tool(&'static str),
-    /// A file of the system, such as a device.
-    File(&'static str),
-}
-
-impl Need {
-    /// Returns why the need is not met.
-    fn unmet(self) -> Option<String> {
-        match self {
-            Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "not root".to_owned()),
-            Need::File(path) => (!Path::new(path).exists()).then(|| format!("no {path}")),
-            Need::Tool(tool) => {
-                let path = std::env::var_os("PATH").unwrap_or_default();
-                let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-                (!found).then(|| format!("no {tool} on PATH (scripts/setup installs it)"))
-            }
-        }
-    }
-}
-
-/// Tests that want the host to themselves take this for writing, all others for reading.
-static HOST: RwLock<()> = RwLock::new(());
-
-/// A test that can run beside others.
-pub fn test(name: &str, needs: &[Need], body: fn()) -> Trial {
-    declare(name, needs, move || {
-        let _shared = HOST.read();
-        body();
-    })
-}
-
-/// A test that no other test may disturb.
-pub fn quiet(name: &str, needs: &[Need], body: fn()) -> Trial {
-    declare(name, needs, move || {
-        let _alone = HOST.write();
-        body();
-    })
-}
-
-fn declare(name: &str, needs: &[Need], body: impl FnOnce() + Send + 'static) -> Trial {
-    let unmet: Vec<String> = needs.iter().filter_map(|need| need.unmet()).collect();
-    if unmet.is_empty() {
-        return Trial::test(name, move || {
-            body();
-            Ok(())
-        });
-    }
-    let reason = unmet.join(", ");
-    let strict = std::env::var_os("NSX_TEST_STRICT").is_some_and(|value| value == "1");
-    let trial = Trial::test(format!("{name} (needs: {reason})"), move || Err(Failed::from(reason)));
-    trial.with_ignored_flag(!strict)
-}
+pub use declare::{Module, Need, Place, linux_before, quiet, test};
 
 /// Returns the nsx that was built for this test, in a place that every user can run it from.
 pub fn nsx_path() -> &'static Path {
@@ -172,6 +116,23 @@ pub fn inode_of(pid: u32, kind: &str) -> u64 {
 pub fn inode_in(link: &str) -> u64 {
     let digits: String = link.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or_else(|_| panic!("{link} is no namespace"))
+}
+
+/// Returns the child of a process that is nsx, as soon as there is one.
+pub fn child_of(parent: u32) -> u32 {
+    let is_child = |pid: u32| {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // strace tries things out with children of its own before.
+        nsx::proc::parse::stat(&stat).is_some_and(|stat| stat.ppid.0 == parent && stat.comm == b"nsx")
+    };
+    loop {
+        let processes = std::fs::read_dir("/proc").expect("/proc");
+        let mut pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        if let Some(child) = pids.find(|&pid| is_child(pid)) {
+            return child;
+        }
+        assert!(std::path::Path::new(&format!("/proc/{parent}")).exists(), "{parent} has gone without a child");
+    }
 }
 
 /// Returns a path in the source tree.
