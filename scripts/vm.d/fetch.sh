@@ -1,0 +1,125 @@
+# Debian's kernels, fetched and unpacked without installing anything. Sourced by scripts/vm.
+#
+# apt is asked with a configuration of its own: its sources, lists and state are in the cache, so that the machine's own packages
+# are neither looked at nor touched.
+
+# A kernel's name on the command line, and the suites whose linux-image-cloud-amd64 it may be: of several, the one with the highest
+# version.
+kernels() {
+    cat <<'TABLE'
+6.1 bookworm
+6.12 trixie
+newest sid trixie-backports
+TABLE
+}
+
+# Prints a Debian mirror: that of the machine's own apt.
+mirror() {
+    local sites
+    sites=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$' | sort -u)
+    if [ -n "${NSX_VM_MIRROR:-}" ]; then
+        echo "$NSX_VM_MIRROR"
+    elif [ -n "$sites" ]; then
+        head -n 1 <<<"$sites"
+    else
+        die "apt has no Debian mirror here; set NSX_VM_MIRROR to the address of one (…/debian)"
+    fi
+}
+
+# Prepares the private apt for all suites that anything here is taken from, with lists that are less than a day old.
+private_apt() {
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg suite mirror
+    export APT_CONFIG=$cache/apt/apt.conf
+    [ -e "$keyring" ] || die "no $keyring: install debian-archive-keyring"
+    mirror=$(APT_CONFIG='' mirror)
+    mkdir -p "$cache"/apt/{lists,cache,state}
+    : >"$cache/apt/state/status"
+    for suite in $(kernels | cut -d' ' -f2- | tr ' ' '\n' | sort -u); do
+        echo "deb [arch=amd64 signed-by=$keyring] $mirror $suite main"
+    done >"$cache/apt/sources.new"
+    cat >"$APT_CONFIG" <<CONF
+Dir::Etc::sourcelist "$cache/apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "$cache/apt/state";
+Dir::State::status "$cache/apt/state/status";
+Dir::State::lists "$cache/apt/lists";
+Dir::Cache "$cache/apt/cache";
+APT::Sandbox::User "$(id -un)";
+APT::Architecture "amd64";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+CONF
+    if ! cmp -s "$cache/apt/sources.new" "$cache/apt/sources.list" || ! is_fresh "$cache/apt/updated"; then
+        mv "$cache/apt/sources.new" "$cache/apt/sources.list"
+        say "asking the mirror for the newest versions"
+        apt-get update -qq -o APT::Update::Error-Mode=any || die "the mirror cannot be read; --cached does with what is here"
+        touch "$cache/apt/updated"
+    fi
+}
+
+is_fresh() {
+    [ -n "$(find "$1" -mmin -1440 2>/dev/null)" ]
+}
+
+# kernel_release NAME: prints the release of a kernel after having put it into the cache: $cache/kernels/RELEASE has vmlinuz, and
+# lib/modules/RELEASE with modules.dep.
+kernel_release() {
+    local name=$1 known=$cache/kernels/$1 release
+    if [ -e "$known" ] && { [ -n "$cached" ] || is_fresh "$known"; }; then
+        cat "$known"
+        return
+    fi
+    [ -z "$cached" ] || die "$name is not cached"
+    private_apt
+    release=$(newest_release "$name")
+    if [ ! -e "$cache/kernels/$release" ]; then
+        fetch_kernel "$release"
+        # The one that this replaces is not booted any more.
+        if [ -e "$known" ] && [ "$(grep -lxFf "$known" "$cache"/kernels/* 2>/dev/null | wc -l)" = 1 ]; then
+            rm -rf "$cache/kernels/$(<"$known")"
+        fi
+    fi
+    echo "$release" >"$known"
+    echo "$release"
+}
+
+# Prints the release that the meta package of a kernel's suites depends on today.
+newest_release() {
+    local suite best_version='' best='' record version image
+    for suite in $(kernels | sed -n "s/^$1 //p"); do
+        record=$(apt-cache show --no-all-versions "linux-image-cloud-amd64/$suite") || continue
+        version=$(sed -n 's/^Version: //p' <<<"$record")
+        image=$(grep -oE 'linux-image-[0-9][^ ,]*' <<<"$record" | head -n 1)
+        if [ -n "$image" ] && { [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best_version"; }; then
+            best_version=$version best=$image
+        fi
+    done
+    [ -n "$best" ] || die "no suite of kernel $1 has linux-image-cloud-amd64"
+    echo "${best#linux-image-}"
+}
+
+fetch_kernel() {
+    local release=$1 new=$work/kernel package packages modules
+    say "fetching $release"
+    # Newer packages are split: the image depends on the binary, the modules and the base of the same release.
+    packages=$(apt-cache depends "linux-image-$release" | grep -oE "Depends: linux-(binary|modules|base)-[0-9].*" | cut -d' ' -f2)
+    mkdir -p "$new/packages" "$new/tree" "$new/kernel/lib/modules"
+    # shellcheck disable=SC2086  # one word for each package
+    (cd "$new/packages" && apt-get download -qq "linux-image-$release" $packages) || die "cannot fetch $release"
+    for package in "$new"/packages/*.deb; do
+        dpkg -x "$package" "$new/tree"
+    done
+    modules=$(find "$new/tree" -type d -path "*/modules/$release" | head -n 1)
+    # Where /lib is a folder of its own in one package and usr/lib in another, both have a part.
+    find "$new/tree" -type d -path "*/modules/$release" -exec cp -a {} "$new/kernel/lib/modules/" \;
+    mv "$(find "$new/tree" -name 'vmlinuz*' -type f | head -n 1)" "$new/kernel/vmlinuz" || die "no vmlinuz in $packages"
+    [ -d "$modules/kernel" ] || [ -d "$new/kernel/lib/modules/$release/kernel" ] || die "no modules in $packages"
+    depmod -b "$new/kernel" "$release"
+    mkdir -p "$cache/kernels"
+    # In one step, so that what is there is whole.
+    mv "$new/kernel" "$cache/kernels/$release"
+    rm -rf "$new"
+}
