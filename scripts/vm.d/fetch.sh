@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # sourced by scripts/vm, which sets cache, cached, nsx, suite and work
 # Debian's kernels, fetched and unpacked without installing anything. Sourced by scripts/vm.
 #
 # apt is asked with a configuration of its own: its sources, lists and state are in the cache, so that the machine's own packages
@@ -13,9 +14,12 @@ newest sid trixie-backports
 TABLE
 }
 
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
 # Prints a Debian mirror: that of the machine's own apt.
 mirror() {
     local sites
+    # shellcheck disable=SC2016  # apt's own placeholder
     sites=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$' | sort -u)
     if [ -n "${NSX_VM_MIRROR:-}" ]; then
         echo "$NSX_VM_MIRROR"
@@ -26,9 +30,14 @@ mirror() {
     fi
 }
 
+# The suite that the Debian with systemd is made of, and the kernel that it runs on if none is named: that of the suite.
+debian_suite=trixie
+# shellcheck disable=SC2034  # used by scripts/vm
+debian_kernel=6.12
+
 # Prepares the private apt for all suites that anything here is taken from, with lists that are less than a day old.
 private_apt() {
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg suite mirror
+    local suite mirror
     export APT_CONFIG=$cache/apt/apt.conf
     [ -e "$keyring" ] || die "no $keyring: install debian-archive-keyring"
     mirror=$(APT_CONFIG='' mirror)
@@ -122,4 +131,33 @@ fetch_kernel() {
     # In one step, so that what is there is whole.
     mv "$new/kernel" "$cache/kernels/$release"
     rm -rf "$new"
+}
+
+# debian_root PROGRAM…: prints the archive of a root file system with systemd and the packages that have these programs, for the kernel
+# to unpack, after having put it into the cache. It is a week old at most.
+debian_root() {
+    local packages archive hook
+    packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,login,uidmap,iproute2,procps,util-linux,kmod
+    packages+=$(for program in "$@"; do sed -nE "s/^$program +([^ ]+).*/,\1/p" scripts/packages; done | sort -u | tr -d '\n')
+    archive=$cache/debian-$debian_suite-$(md5sum <<<"$packages" | cut -c1-12).cpio
+    if [ ! -e "$archive" ] || { [ -z "$cached" ] && [ -n "$(find "$archive" -mtime +6)" ]; }; then
+        [ -z "$cached" ] || die "the Debian with systemd is not cached"
+        [ "$(id -u)" = 0 ] || die "only root can make a Debian with systemd: its files belong to several users"
+        say "making a Debian with systemd"
+        # Nobody logs in at its console, and nothing is fetched from in there.
+        # shellcheck disable=SC2016  # the argument of the hook
+        hook='chroot "$1" useradd --create-home --shell /bin/bash user
+            chroot "$1" systemctl mask serial-getty@ttyS0.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer'
+        # With a mount namespace of its own, so that nothing stays mounted whatever happens.
+        unshare -m mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" --customize-hook="$hook" \
+            --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+            --dpkgopt='path-exclude=/usr/share/locale/*' \
+            "$debian_suite" "$work/debian" "deb [signed-by=$keyring] $(APT_CONFIG='' mirror) $debian_suite main" >&2 ||
+            die "mmdebstrap failed"
+        rm -f "$cache"/debian-*.cpio
+        pack_owned "$work/debian" >"$archive.new"
+        rm -rf "$work/debian"
+        mv "$archive.new" "$archive"
+    fi
+    echo "$archive"
 }

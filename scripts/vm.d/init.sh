@@ -1,16 +1,21 @@
 #!/bin/sh
-# PID 1 of a virtual machine of scripts/vm.
+# PID 1 of a virtual machine of scripts/vm, until systemd is, if it is there.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
-
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
 
 # The root that the kernel has unpacked cannot be pivoted away, so tests get one as other hosts have it: a mount on that.
 if [ "$1" != again ]; then
     mount --bind / /run
-    for folder in proc sys dev; do mount --move /$folder /run/$folder; done
     cd /run && mount --move . / && exec chroot . /init again
+fi
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+while read -r module; do
+    insmod "/nsx/modules/$module" || echo "insmod $module failed"
+done </nsx/modules/order
+if [ -x /usr/lib/systemd/systemd ]; then
+    exec /usr/lib/systemd/systemd
 fi
 
 ln -s /proc/self/fd /dev/fd
@@ -25,17 +30,14 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 hostname nsx-vm
 ip link set lo up
-while read -r module; do
-    insmod "/nsx/modules/$module" || echo "insmod $module failed"
-done </nsx/modules/order
 
 if [ -e /nsx/plan ]; then
-    NSX_TEST_PLACE=vm /nsx/plan.sh >/dev/ttyS1 2>&1
+    NSX_TEST_PLACE=vm /nsx/plan.sh
 else
     # A shell for somebody: its terminal has the size of theirs.
     size=$(sed -n 's/.*nsx.size=\([^ ]*\).*/\1/p' /proc/cmdline)
     stty -F /dev/console rows "${size%x*}" cols "${size#*x}"
     echo "Linux $(uname -r), root. The end of this shell is the end of the machine; so is Ctrl-A X."
-    cd /tmp && TERM=linux PS1='# ' setsid cttyhack sh
+    cd /tmp && TERM=linux PS1='# ' setsid cttyhack /usr/bin/sh
 fi
 poweroff -f

@@ -33,6 +33,8 @@ mod oracle;
 mod views;
 // Closed descriptors, closed pipes, full disks.
 mod streams;
+// Services and sessions below systemd.
+mod systemd;
 // What targets mean.
 mod targets;
 
@@ -55,6 +57,7 @@ fn modules() -> Vec<Module> {
         matrix::module(),
         oracle::module(),
         streams::module(),
+        systemd::module(),
         targets::module(),
         views::module(),
     ]

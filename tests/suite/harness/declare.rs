@@ -53,6 +53,10 @@ pub enum Need {
     KernelModule(&'static str),
     /// A kernel of at least this version, and why. Before it the test is skipped; from it on, what the kernel lacks is a failure.
     Linux(u32, u32, &'static str),
+    /// systemd as PID 1.
+    Systemd,
+    /// The `systemd --user` of an ordinary user who is logged in.
+    UserManager,
 }
 
 impl Need {
@@ -70,6 +74,12 @@ impl Need {
             Need::Linux(major, minor, feature) => {
                 linux_before(major, minor).then(|| format!("before Linux {major}.{minor}: no {feature}"))
             }
+            Need::Systemd => (!Path::new("/run/systemd/system").exists()).then(|| "no systemd as PID 1".to_owned()),
+            Need::UserManager => {
+                let folder = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_default();
+                let there = !is_root() && Path::new(&folder).join("systemd/private").exists();
+                (!there).then(|| "no systemd --user of an ordinary user".to_owned())
+            }
         }
     }
 
@@ -79,6 +89,8 @@ impl Need {
             // In a virtual machine the same tests run as root, too.
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
+            Need::Systemd => place != Place::Systemd,
+            Need::UserManager => place != Place::Systemd || is_root(),
             Need::Tool(_) | Need::File(_) | Need::KernelModule(_) => false,
         }
     }
@@ -166,7 +178,7 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
         .filter_map(|need| match need {
             Need::Tool(tool) => Some(format!("tool {tool}")),
             Need::KernelModule(module) => Some(format!("kernel-module {module}")),
-            Need::Root | Need::File(_) | Need::Linux(..) => None,
+            Need::Root | Need::File(_) | Need::Linux(..) | Need::Systemd | Need::UserManager => None,
         })
         .collect()
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 pub struct Run {
     who: String,
     module: String,
-    passed: usize,
+    passed: Vec<String>,
     failed: Vec<String>,
     /// Names, and the reasons that they declare.
     skipped: Vec<(String, Option<String>)>,
@@ -69,7 +69,7 @@ impl Run {
             None => (name.trim(), None),
         };
         match result.trim() {
-            "ok" => self.passed += 1,
+            "ok" => self.passed.push(name.to_owned()),
             "FAILED" => self.failed.push(name.to_owned()),
             "ignored" => self.skipped.push((name.to_owned(), reason.map(str::to_owned))),
             _ => {}
@@ -94,7 +94,7 @@ impl Run {
         if code != 0 {
             return Some(format!("ended with {code}"));
         }
-        (self.passed + self.skipped.len() == 0).then(|| "no test ran".to_owned())
+        (self.passed.len() + self.skipped.len() == 0).then(|| "no test ran".to_owned())
     }
 }
 
@@ -148,7 +148,7 @@ pub fn table(plan: &str, boots: &[Boot]) -> String {
                 Some(run) => {
                     let seconds = run.ended.map_or_else(|| "?".to_owned(), |(_, seconds)| format!("{seconds:.1}"));
                     let (failed, skipped) = (run.failed.len(), run.skipped.len());
-                    let _ = write!(table, "   {:>4} {failed:>4} {skipped:>4} {seconds:>6}", run.passed);
+                    let _ = write!(table, "   {:>4} {failed:>4} {skipped:>4} {seconds:>6}", run.passed.len());
                 }
                 None => table.push_str("      -    -    -      -"),
             }
@@ -158,30 +158,32 @@ pub fn table(plan: &str, boots: &[Boot]) -> String {
     table
 }
 
-/// Returns the skipped tests by their reasons, with the kernels.
+/// Returns the tests that nobody has run on a kernel, by their reasons. What one user skips another may have run: the table has the
+/// numbers of that.
 pub fn skips(boots: &[Boot]) -> String {
-    let mut reasons: BTreeMap<(&str, Vec<&str>), BTreeSet<&str>> = BTreeMap::new();
-    let mut tests: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    // Of each test and reason the kernels, then of each reason and kernels the tests.
+    let mut skipped: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for boot in boots {
-        for (name, reason) in boot.runs.iter().flat_map(|run| &run.skipped) {
-            let kernels = tests.entry((reason.as_deref().unwrap_or("no reason"), name)).or_default();
-            if !kernels.contains(&boot.kernel.as_str()) {
-                kernels.push(&boot.kernel);
+        let ran: BTreeSet<&String> = boot.runs.iter().flat_map(|run| run.passed.iter().chain(&run.failed)).collect();
+        let mut of_boot: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, reason) in boot.runs.iter().flat_map(|run| &run.skipped).filter(|(name, _)| !ran.contains(name)) {
+            // Who is not root lacks that on top of all else.
+            let (reason, known) = (reason.as_deref().unwrap_or("no reason"), of_boot.entry(name).or_insert("not root"));
+            if *known == "not root" || reason.len() < known.len() {
+                *known = reason;
             }
         }
+        for (name, reason) in of_boot {
+            skipped.entry((name, reason)).or_default().push(&boot.kernel);
+        }
     }
-    for ((reason, name), kernels) in tests {
-        reasons.entry((reason, kernels)).or_default().insert(name);
+    let mut reasons: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for ((name, reason), kernels) in skipped {
+        reasons.entry((reason, kernels)).or_default().push(name);
     }
     let mut text = String::new();
     for ((reason, kernels), names) in reasons {
-        let _ = write!(text, "skipped on {}: {reason}: ", kernels.join(", "));
-        // Whoever is not root skips most; those have run as root.
-        if names.len() > 5 {
-            let _ = writeln!(text, "{} tests", names.len());
-        } else {
-            let _ = writeln!(text, "{}", names.into_iter().collect::<Vec<_>>().join(", "));
-        }
+        let _ = writeln!(text, "skipped on {}: {reason}: {}", kernels.join(", "), names.join(", "));
     }
     text
 }
