@@ -47,7 +47,19 @@ fn no_test_file_is_forgotten() {
         .collect();
     for module in &modules {
         assert!(main.contains(&format!("\nmod {module};")), "{module} is not in main.rs");
-        assert!(module == "harness" || main.contains(&format!("        {module}::module(),")), "{module} is not run");
+        if module == "harness" {
+            continue;
+        }
+        assert!(main.contains(&format!("        {module}::module(),")), "{module} is not run");
+        // A module is chosen by its name, and its tests by the beginning of theirs.
+        let text = read(&source(&format!("tests/suite/{module}.rs")));
+        assert!(text.contains(&format!("Module {{ name: \"{module}\"")), "{module} has another name");
+        for test in
+            text.split(" test(\"").chain(text.split(" quiet(\"")).skip(1).filter_map(|text| text.split('"').next())
+        {
+            let other = test.contains("::") && !test.starts_with(&format!("{module}::")) && !test.contains('\n');
+            assert!(!other, "{test} is not of {module}");
+        }
     }
 }
 
@@ -113,9 +125,20 @@ fn architecture() {
     // The tests that the table of kernel features names are there.
     let suite: String = files_below("tests/suite", "rs").iter().map(|file| read(file)).collect();
     for word in map.split('`').filter(|word| !word.contains(char::is_whitespace)) {
-        let is_test = ["enosys::", "live::", "views::", "fake::", "hostile::", "targets::"]
-            .iter()
-            .any(|module| word.starts_with(module));
+        let is_test = [
+            "enosys::",
+            "live::",
+            "views::",
+            "fake::",
+            "hostile::",
+            "targets::",
+            "systemd::",
+            "matrix::",
+            "churn::",
+            "oracle::",
+        ]
+        .iter()
+        .any(|module| word.starts_with(module));
         assert!(
             !is_test || suite.contains(&format!("\"{word}\"")),
             "ARCHITECTURE.md names the test {word}, which is none"
@@ -131,7 +154,7 @@ fn words() {
     let all = ["src", "tests", "benches", "scripts", "man", "completions", "examples"]
         .into_iter()
         .flat_map(|folder| {
-            ["rs", "md", "roff", "c", "json", "1", "bash", "fish", ""]
+            ["rs", "md", "roff", "c", "json", "1", "bash", "fish", "sh", ""]
                 .into_iter()
                 .flat_map(move |ending| files_below_any(folder, ending))
         })
