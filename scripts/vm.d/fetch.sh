@@ -76,22 +76,21 @@ is_fresh() {
 # kernel_release NAME: prints the release of a kernel after having put it into the cache: $cache/kernels/RELEASE has vmlinuz, and
 # lib/modules/RELEASE with modules.dep.
 kernel_release() {
-    local name=$1 known=$cache/kernels/$1 release
-    if [ -e "$known" ] && { [ -n "$cached" ] || is_fresh "$known"; }; then
-        cat "$known"
+    local name=$1 known=$cache/kernels/$1 old='' release
+    [ ! -e "$known" ] || old=$(<"$known")
+    if [ -e "$cache/kernels/$old/vmlinuz" ] && { [ -n "$cached" ] || is_fresh "$known"; }; then
+        echo "$old"
         return
     fi
     [ -z "$cached" ] || die "$name is not cached"
     private_apt
     release=$(newest_release "$name")
-    if [ ! -e "$cache/kernels/$release" ]; then
-        fetch_kernel "$release"
-        # The one that this replaces is not booted any more.
-        if [ -e "$known" ] && [ "$(grep -lxFf "$known" "$cache"/kernels/* 2>/dev/null | wc -l)" = 1 ]; then
-            rm -rf "$cache/kernels/$(<"$known")"
-        fi
-    fi
+    [ -e "$cache/kernels/$release/vmlinuz" ] || fetch_kernel "$release"
     echo "$release" >"$known"
+    # The one that this replaces is not booted any more, unless by another name.
+    if [ -n "$old" ] && ! grep -qsxF -- "$old" "$cache"/kernels/*; then
+        rm -rf "$cache/kernels/$old"
+    fi
     echo "$release"
 }
 
@@ -110,25 +109,26 @@ newest_release() {
     echo "${best#linux-image-}"
 }
 
+# fetch_kernel RELEASE: puts it into the cache.
 fetch_kernel() {
-    local release=$1 new=$work/kernel package packages modules
+    local release=$1 new=$work/kernel package packages vmlinuz
     say "fetching $release"
     # Newer packages are split: the image depends on the binary, the modules and the base of the same release.
-    packages=$(apt-cache depends "linux-image-$release" | grep -oE "Depends: linux-(binary|modules|base)-[0-9].*" | cut -d' ' -f2)
+    packages=$(apt-cache depends "linux-image-$release" | sed -nE "s/.*Depends: (linux-(binary|modules|base)-[0-9].*)/\1/p")
     mkdir -p "$new/packages" "$new/tree" "$new/kernel/lib/modules"
     # shellcheck disable=SC2086  # one word for each package
     (cd "$new/packages" && apt-get download -qq "linux-image-$release" $packages) || die "cannot fetch $release"
     for package in "$new"/packages/*.deb; do
         dpkg -x "$package" "$new/tree"
     done
-    modules=$(find "$new/tree" -type d -path "*/modules/$release" | head -n 1)
-    # Where /lib is a folder of its own in one package and usr/lib in another, both have a part.
+    # Parts of it may be in lib and others in usr/lib.
     find "$new/tree" -type d -path "*/modules/$release" -exec cp -a {} "$new/kernel/lib/modules/" \;
-    mv "$(find "$new/tree" -name 'vmlinuz*' -type f | head -n 1)" "$new/kernel/vmlinuz" || die "no vmlinuz in $packages"
-    [ -d "$modules/kernel" ] || [ -d "$new/kernel/lib/modules/$release/kernel" ] || die "no modules in $packages"
+    vmlinuz=$(find "$new/tree" -name 'vmlinuz*' -type f)
+    [ -f "$vmlinuz" ] && [ -d "$new/kernel/lib/modules/$release/kernel" ] || die "$release: not the files of a kernel"
+    mv "$vmlinuz" "$new/kernel/vmlinuz"
     depmod -b "$new/kernel" "$release"
-    mkdir -p "$cache/kernels"
     # In one step, so that what is there is whole.
+    rm -rf "$cache/kernels/$release"
     mv "$new/kernel" "$cache/kernels/$release"
     rm -rf "$new"
 }
