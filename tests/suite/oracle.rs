@@ -9,11 +9,7 @@ use serde_json::Value;
 use super::harness::{Module, Need, Place, held::Held, ls_json, quiet, text};
 
 pub fn module() -> Module {
-    let tests = vec![quiet(
-        "oracle::everything_that_lsns_shows",
-        &[Need::Root, Need::Tool("lsns")],
-        everything_that_lsns_shows,
-    )];
+    let tests = vec![quiet("oracle::everything_that_lsns_shows", &[Need::Tool("lsns")], everything_that_lsns_shows)];
     Module { name: "oracle", places: &[Place::Vm, Place::Systemd], tests }
 }
 
