@@ -73,19 +73,28 @@ is_fresh() {
     [ -n "$(find "$1" -mmin -1440 2>/dev/null)" ]
 }
 
+# seal FILE: notes what is in it; is_whole FILE: says whether that is still so.
+seal() {
+    sha256sum <"$1" >"$1.sha256"
+}
+
+is_whole() {
+    [ -e "$1" ] && sha256sum --status -c "$1.sha256" <"$1" 2>/dev/null
+}
+
 # kernel_release NAME: prints the release of a kernel after having put it into the cache: $cache/kernels/RELEASE has vmlinuz, and
 # lib/modules/RELEASE with modules.dep.
 kernel_release() {
     local name=$1 known=$cache/kernels/$1 old='' release
     [ ! -e "$known" ] || old=$(<"$known")
-    if [ -e "$cache/kernels/$old/vmlinuz" ] && { [ -n "$cached" ] || is_fresh "$known"; }; then
+    if [ -n "$old" ] && is_whole "$cache/kernels/$old/vmlinuz" && { [ -n "$cached" ] || is_fresh "$known"; }; then
         echo "$old"
         return
     fi
-    [ -z "$cached" ] || die "$name is not cached"
+    [ -z "$cached" ] || die "$name is not cached, or is damaged: without --cached it is fetched"
     private_apt
     release=$(newest_release "$name")
-    [ -e "$cache/kernels/$release/vmlinuz" ] || fetch_kernel "$release"
+    is_whole "$cache/kernels/$release/vmlinuz" || fetch_kernel "$release"
     echo "$release" >"$known"
     # The one that this replaces is not booted any more, unless by another name.
     if [ -n "$old" ] && ! grep -qsxF -- "$old" "$cache"/kernels/*; then
@@ -124,8 +133,11 @@ fetch_kernel() {
     # Parts of it may be in lib and others in usr/lib.
     find "$new/tree" -type d -path "*/modules/$release" -exec cp -a {} "$new/kernel/lib/modules/" \;
     vmlinuz=$(find "$new/tree" -name 'vmlinuz*' -type f)
-    [ -f "$vmlinuz" ] && [ -d "$new/kernel/lib/modules/$release/kernel" ] || die "$release: not the files of a kernel"
+    if [ ! -f "$vmlinuz" ] || [ ! -d "$new/kernel/lib/modules/$release/kernel" ]; then
+        die "$release: not the files of a kernel"
+    fi
     mv "$vmlinuz" "$new/kernel/vmlinuz"
+    seal "$new/kernel/vmlinuz"
     depmod -b "$new/kernel" "$release"
     # In one step, so that what is there is whole.
     rm -rf "$cache/kernels/$release"
@@ -136,28 +148,33 @@ fetch_kernel() {
 # debian_root PROGRAM…: prints the archive of a root file system with systemd and the packages that have these programs, for the kernel
 # to unpack, after having put it into the cache. It is a week old at most.
 debian_root() {
-    local packages archive hook
+    local packages program package archive hook
     packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,login,uidmap,iproute2,procps,util-linux,kmod
-    packages+=$(for program in "$@"; do sed -nE "s/^$program +([^ ]+).*/,\1/p" scripts/packages; done | sort -u | tr -d '\n')
-    archive=$cache/debian-$debian_suite-$(md5sum <<<"$packages" | cut -c1-12).cpio
-    if [ ! -e "$archive" ] || { [ -z "$cached" ] && [ -n "$(find "$archive" -mtime +6)" ]; }; then
-        [ -z "$cached" ] || die "the Debian with systemd is not cached"
+    for program in "$@"; do
+        package=$(awk -v program="$program" '$1 == program { print $2 }' scripts/packages)
+        [ -n "$package" ] || die "tests need $program, which has no line in scripts/packages"
+        [[ ",$packages," = *",$package,"* ]] || packages+=,$package
+    done
+    # Nobody logs in at its console, nothing is fetched from in there, and there is no autofs4 to wait for.
+    # shellcheck disable=SC2016  # the argument of the hook
+    hook='chroot "$1" useradd --create-home --shell /bin/bash user
+        chroot "$1" systemctl mask serial-getty@ttyS0.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer \
+            proc-sys-fs-binfmt_misc.automount'
+    archive=$cache/debian-$debian_suite-$(sha256sum <<<"$packages $hook" | cut -c1-12).cpio
+    if ! is_whole "$archive" || { [ -z "$cached" ] && [ -n "$(find "$archive" -mtime +6)" ]; }; then
+        [ -z "$cached" ] || die "the Debian with systemd is not cached, or is damaged: without --cached it is made"
         [ "$(id -u)" = 0 ] || die "only root can make a Debian with systemd: its files belong to several users"
         say "making a Debian with systemd"
-        # Nobody logs in at its console, and nothing is fetched from in there.
-        # shellcheck disable=SC2016  # the argument of the hook
-        hook='chroot "$1" useradd --create-home --shell /bin/bash user
-            chroot "$1" systemctl mask serial-getty@ttyS0.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer'
         # With a mount namespace of its own, so that nothing stays mounted whatever happens.
         unshare -m mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" --customize-hook="$hook" \
             --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
             --dpkgopt='path-exclude=/usr/share/locale/*' \
             "$debian_suite" "$work/debian" "deb [signed-by=$keyring] $(APT_CONFIG='' mirror) $debian_suite main" >&2 ||
             die "mmdebstrap failed"
-        rm -f "$cache"/debian-*.cpio
-        pack_owned "$work/debian" >"$archive.new"
+        rm -f "$cache"/debian-*
+        pack_owned "$work/debian" >"$archive"
+        seal "$archive"
         rm -rf "$work/debian"
-        mv "$archive.new" "$archive"
     fi
     echo "$archive"
 }

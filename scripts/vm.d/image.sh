@@ -8,6 +8,8 @@ copy_program() {
     to=$root/usr/bin/$(basename "$file")
     [ ! -e "$to" ] || return 0
     cp -L --preserve=mode "$file" "$to"
+    library=$(sed -nE '1s/^#! *([^ ]+).*/\1/p;q' "$file" | tr -d '\0')
+    [ -z "$library" ] || copy_program "$library" "$root"
     # Scripts and static programs have none.
     { ldd "$file" 2>/dev/null || true; } | sed -nE 's|^[^/]*(/[^ ]+).*|\1|p' | while read -r library; do
         [ ! -e "$root$library" ] || continue
@@ -21,7 +23,7 @@ add_tests() {
     local root=$1
     mkdir -p "$root/nsx" "$root/usr/bin"
     install -m 755 scripts/vm.d/init.sh "$root/init"
-    install -m 755 scripts/vm.d/plan.sh "$root/nsx/plan.sh"
+    install -m 755 scripts/vm.d/{plan,shell}.sh "$root/nsx/"
     install -m 755 "$nsx" "$root/usr/bin/nsx"
     strip -o "$root/nsx/suite" "$suite"
     [ ! -e "$work/plan" ] || cp "$work/plan" "$root/nsx/plan"
@@ -37,7 +39,7 @@ small_image() {
     done
     # A shell of its own: that of busybox takes its own programs and not those on PATH.
     for tool in busybox sh setpriv "$@"; do
-        file=$(command -v "$tool") || die "tests need $tool, which is not here: scripts/setup installs it"
+        file=$(type -P "$tool") || die "tests need $tool, which is not here: scripts/setup installs it"
         copy_program "$file" "$root"
     done
     # What is not among the tools is busybox; several of its own (ip, mount, setpriv) can less than tests ask for.
@@ -60,42 +62,48 @@ systemd_image() {
     local root=$1 units=$1/etc/systemd/system
     mkdir -p "$units/multi-user.target.wants"
     add_tests "$root"
-    if [ -e "$work/plan" ]; then
-        cat >"$units/nsx-tests.service" <<'UNIT'
+    # Whatever is started there ends the machine when it ends.
+    cat >"$units/nsx.service" <<'UNIT'
 [Unit]
-Description=The tests of nsx
+Description=nsx
 After=systemd-logind.service systemd-user-sessions.service dbus.socket
 SuccessAction=poweroff-force
 FailureAction=poweroff-force
 
 [Service]
-Type=oneshot
-Environment=NSX_TEST_PLACE=systemd
-ExecStart=/nsx/plan.sh
+Type=idle
 UNIT
-        ln -s ../nsx-tests.service "$units/multi-user.target.wants/"
+    if [ -e "$work/plan" ]; then
+        printf 'Environment=NSX_TEST_PLACE=systemd\nExecStart=/nsx/plan.sh\n' >>"$units/nsx.service"
+    else
+        printf 'StandardInput=tty-force\nTTYPath=/dev/ttyS0\nExecStart=/nsx/shell.sh\n' >>"$units/nsx.service"
     fi
+    ln -s ../nsx.service "$units/multi-user.target.wants/"
 }
 
-# kernel_modules FOLDER RELEASE MODULE…: adds modules and what they depend on, uncompressed, and the order in which to load them.
+# kernel_modules FOLDER RELEASE MODULE…: adds modules and what they depend on, uncompressed, the order in which to load them, and the
+# names of those that this kernel does not have: the tests that need them know what to make of it.
 kernel_modules() {
-    local root=$1 release=$2 module kind path to
+    local root=$1/nsx/modules release=$2 module kind path to
     shift 2
-    : >"$root/nsx/modules/order"
+    mkdir -p "$root"
+    : >"$root/order"
     for module in "$@"; do
-        modprobe -d "$cache/kernels/$release" -S "$release" --show-depends "$module" ||
-            die "$release has no module $module"
-    done | while read -r kind path _; do
+        # The machine's own settings (modprobe.d) have no say.
+        modprobe -C /dev/null -d "$cache/kernels/$release" -S "$release" --show-depends "$module" 2>/dev/null ||
+            echo "$module" >>"$root/missing"
+    done | while read -r kind path; do
         # What is built in says `builtin NAME`.
         [ "$kind" = insmod ] || continue
+        path=${path% }
         to=$(basename "${path%.ko*}").ko
-        [ ! -e "$root/nsx/modules/$to" ] || continue
+        [ ! -e "$root/$to" ] || continue
         case $path in
         *.xz) xz -dc "$path" ;;
         *.zst) zstd -dqc "$path" ;;
         *) cat "$path" ;;
-        esac >"$root/nsx/modules/$to"
-        echo "$to" >>"$root/nsx/modules/order"
+        esac >"$root/$to"
+        echo "$to" >>"$root/order"
     done
 }
 

@@ -12,7 +12,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 while read -r module; do
-    insmod "/nsx/modules/$module" || echo "insmod $module failed"
+    insmod "/nsx/modules/$module" || echo "@fault $module could not be loaded" >/dev/ttyS1
 done </nsx/modules/order
 if [ -x /usr/lib/systemd/systemd ]; then
     exec /usr/lib/systemd/systemd
@@ -34,10 +34,6 @@ ip link set lo up
 if [ -e /nsx/plan ]; then
     NSX_TEST_PLACE=vm /nsx/plan.sh
 else
-    # A shell for somebody: its terminal has the size of theirs.
-    size=$(sed -n 's/.*nsx.size=\([^ ]*\).*/\1/p' /proc/cmdline)
-    stty -F /dev/console rows "${size%x*}" cols "${size#*x}"
-    echo "Linux $(uname -r), root. The end of this shell is the end of the machine; so is Ctrl-A X."
-    cd /tmp && TERM=linux PS1='# ' setsid cttyhack /usr/bin/sh
+    setsid cttyhack /nsx/shell.sh
 fi
 poweroff -f

@@ -18,6 +18,8 @@ const PLAN: &str = "root live\nuser live\n";
 
 const GOOD: &str = "@boot 6.1.0-50-cloud-amd64
 @begin root live
+@test live::a_socket_holds
+@test live::listns (needs: before Linux 6.19: no listns(2))
 
 running 2 tests
 test live::a_socket_holds                                     ... ok
@@ -26,6 +28,7 @@ test live::listns (needs: before Linux 6.19: no listns(2))    ... ignored
 test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 95 filtered out; finished in 0.10s
 @end root live 0 1.25
 @begin user live
+@test live::a_socket_holds
 test live::a_socket_holds (needs: not root) ... ignored
 @end user live 0 0.50
 @done
@@ -71,10 +74,13 @@ fn missing() {
         all_faults(GOOD.split("@begin user").next().expect("the first half")),
         ["6.1: live as user: did not run", "6.1: stopped before its end"]
     );
-    let hangs = GOOD.replace("@end root live 0 1.25\n", "");
-    assert!(all_faults(&hangs).contains(&"6.1: live as root: did not come to an end".to_owned()));
-    let empty = GOOD.replace("test live::a_socket_holds (needs: not root) ... ignored\n", "");
-    assert_eq!(all_faults(&empty), ["6.1: live as user: no test ran"]);
+    let hangs = GOOD.split("@end root").next().expect("the beginning");
+    assert!(all_faults(hangs).contains(&"6.1: live as root: did not come to an end".to_owned()));
+    let silent = GOOD.replace("test live::a_socket_holds (needs: not root) ... ignored\n", "");
+    assert_eq!(all_faults(&silent), ["6.1: live as user: ended with 0; nothing was heard of live::a_socket_holds"]);
+    let none = silent.replace("live\n@test live::a_socket_holds\n@end", "live\n@end");
+    assert_eq!(all_faults(&none), ["6.1: live as user: there is no such test"]);
+    assert_eq!(all_faults(&GOOD.replace("@done", "@fault no veth.ko\n@done")), ["6.1: no veth.ko"]);
 }
 
 fn skipped() {
@@ -95,4 +101,14 @@ fn failed() {
 fn markers() {
     let forged = GOOD.replace("running 2 tests", "@done\n@begin user live\n@boot 1.2.3");
     assert_eq!(all_faults(&forged), [""; 0], "within a module only its end counts");
+    let ended = GOOD.replace("running 2 tests", "@end root live 0 0.1");
+    let faults = all_faults(&ended);
+    assert!(faults.iter().any(|fault| fault.contains("said out of turn: test live::a_socket_holds")), "{faults:?}");
+    assert!(
+        faults.iter().any(|fault| fault.contains("live as root: ended with 0; nothing was heard of")),
+        "{faults:?}"
+    );
+    // One that leaves in the middle.
+    let left = GOOD.replace("test live::a_socket_holds                                     ... ok\n", "");
+    assert_eq!(all_faults(&left), ["6.1: live as root: ended with 0; nothing was heard of live::a_socket_holds"]);
 }

@@ -49,7 +49,8 @@ pub enum Need {
     Tool(&'static str),
     /// A file of the system, such as a device.
     File(&'static str),
-    /// A module of the kernel, which `scripts/vm` loads. Elsewhere the kernel loads it on demand, so nothing is asked.
+    /// A module of the kernel, which `scripts/vm` loads, and knows where there is none. Elsewhere the kernel loads it on demand, so
+    /// nothing is asked.
     KernelModule(&'static str),
     /// A kernel of at least this version, and why. Before it the test is skipped; from it on, what the kernel lacks is a failure.
     Linux(u32, u32, &'static str),
@@ -70,7 +71,10 @@ impl Need {
                 let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
                 (!found).then(|| format!("no {tool} on PATH (scripts/setup installs it)"))
             }
-            Need::KernelModule(_) => None,
+            Need::KernelModule(module) => {
+                let missing = std::fs::read_to_string("/nsx/modules/missing").unwrap_or_default();
+                missing.lines().any(|line| line == module).then(|| format!("no kernel module {module}"))
+            }
             Need::Linux(major, minor, feature) => {
                 linux_before(major, minor).then(|| format!("before Linux {major}.{minor}: no {feature}"))
             }

@@ -1,7 +1,8 @@
 //! What the virtual machines of `scripts/vm` have said, as one table, and whether that is good.
 //!
-//! A machine sends lines: `@boot RELEASE`, then for each module `@begin WHO MODULE`, what the test binary prints, `@end WHO MODULE CODE
-//! SECONDS`, and `@done`. Whatever is missing there is a failure: nobody has to remember to look.
+//! A machine sends lines: `@boot RELEASE`, then for each module `@begin WHO MODULE`, `@test NAME` for each test that will run, what the
+//! test binary prints, `@end WHO MODULE CODE SECONDS`, and `@done`. Whatever is missing there is a failure, and whatever does not belong
+//! there: nobody has to remember to look.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 pub struct Run {
     who: String,
     module: String,
+    /// What should be heard of.
+    expected: BTreeSet<String>,
     passed: Vec<String>,
     failed: Vec<String>,
     /// Names, and the reasons that they declare.
@@ -29,6 +32,8 @@ pub struct Boot {
     pub kernel: String,
     release: Option<String>,
     runs: Vec<Run>,
+    /// What the machine complains of, and what it says out of turn.
+    faults: Vec<String>,
     done: bool,
 }
 
@@ -40,19 +45,32 @@ impl Boot {
             let words: Vec<&str> = line.split_whitespace().collect();
             let running = boot.runs.last_mut().filter(|run| run.ended.is_none());
             match (words.as_slice(), running) {
-                (["@boot", release], None) => boot.release = Some((*release).to_owned()),
+                (["@boot", release], None) if boot.release.is_none() => boot.release = Some((*release).to_owned()),
                 (["@begin", who, module], None) => {
                     boot.runs.push(Run { who: (*who).to_owned(), module: (*module).to_owned(), ..Run::default() });
                 }
                 (["@end", who, module, code, seconds], Some(run)) if *who == run.who && *module == run.module => {
                     run.ended = code.parse().ok().zip(seconds.parse().ok());
                 }
-                (["@done"], None) => boot.done = true,
+                (["@done"], None) if !boot.done => boot.done = true,
+                (["@fault", ..], None) => boot.faults.push(line.trim_start_matches("@fault").trim().to_owned()),
+                (["@test", ..], Some(run)) if run.output.is_empty() => {
+                    run.expected.insert(name_and_reason(line.trim_start_matches("@test")).0.to_owned());
+                }
                 (_, Some(run)) => run.hear(line),
-                (_, None) => {}
+                ([], None) => {}
+                (_, None) => boot.faults.push(format!("said out of turn: {line}")),
             }
         }
         boot
+    }
+}
+
+/// Takes the reason for a skip off the name of a test.
+fn name_and_reason(name: &str) -> (&str, Option<&str>) {
+    match name.trim().split_once(" (needs: ") {
+        Some((name, reason)) => (name, reason.strip_suffix(')')),
+        None => (name.trim(), None),
     }
 }
 
@@ -64,10 +82,7 @@ impl Run {
         let Some((name, result)) = line.strip_prefix("test ").and_then(|line| line.rsplit_once(" ... ")) else {
             return;
         };
-        let (name, reason) = match name.trim().split_once(" (needs: ") {
-            Some((name, reason)) => (name, reason.strip_suffix(')')),
-            None => (name.trim(), None),
-        };
+        let (name, reason) = name_and_reason(name);
         match result.trim() {
             "ok" => self.passed.push(name.to_owned()),
             "FAILED" => self.failed.push(name.to_owned()),
@@ -82,19 +97,29 @@ impl Run {
 
     /// Returns what is wrong with it.
     fn fault(&self) -> Option<String> {
+        let mut silent = self.expected.clone();
+        let skipped = self.skipped.iter().map(|(name, _)| name);
+        for name in self.passed.iter().chain(&self.failed).chain(skipped) {
+            if !silent.remove(name) {
+                return Some(format!("{name} was not to run, or has run twice"));
+            }
+        }
+        let silent: Vec<String> = silent.into_iter().collect();
+        let unheard =
+            if silent.is_empty() { String::new() } else { format!("; nothing was heard of {}", silent.join(", ")) };
         let Some((code, _)) = self.ended else {
-            return Some("did not come to an end".to_owned());
+            return Some(format!("did not come to an end{unheard}"));
         };
         if !self.failed.is_empty() {
-            return Some(format!("failed: {}", self.failed.join(", ")));
+            return Some(format!("failed: {}{unheard}", self.failed.join(", ")));
         }
         if let Some((name, _)) = self.skipped.iter().find(|(_, reason)| reason.is_none()) {
             return Some(format!("{name} was skipped without a declared reason"));
         }
-        if code != 0 {
-            return Some(format!("ended with {code}"));
+        if code != 0 || !silent.is_empty() {
+            return Some(format!("ended with {code}{unheard}"));
         }
-        (self.passed.len() + self.skipped.len() == 0).then(|| "no test ran".to_owned())
+        self.expected.is_empty().then(|| "there is no such test".to_owned())
     }
 }
 
@@ -119,6 +144,7 @@ pub fn faults(plan: &str, releases: &[&str], boots: &[Boot]) -> Vec<String> {
             }
         }
         faults.extend(boot.runs.iter().filter_map(|run| Some(format!("{kernel}: {}: {}", run.title(), run.fault()?))));
+        faults.extend(boot.faults.iter().map(|fault| format!("{kernel}: {fault}")));
         if boot.release.is_some() && !boot.done {
             faults.push(format!("{kernel}: stopped before its end"));
         }
@@ -189,39 +215,42 @@ pub fn skips(boots: &[Boot]) -> String {
 }
 
 /// `report PLAN` with a line `KERNEL RELEASE FOLDER` for each machine on standard input: prints the table, the reasons of what was skipped
-/// and the output of what failed. In the folder are the files `results` and `console`.
-#[expect(clippy::print_stdout, reason = "the report is what this process is for")]
+/// and the output of what failed. In the folder are `results`, `console` and `qemu`, the exit code of the machine itself.
 pub fn main(plan: &str) -> ExitCode {
     let plan = std::fs::read_to_string(plan).expect("the plan");
-    let lines: Vec<String> = std::io::stdin().lines().map(|line| line.expect("a line")).collect();
-    let machines: Vec<(&str, &str, PathBuf)> = lines
-        .iter()
-        .filter_map(|line| {
-            let mut words = line.splitn(3, ' ');
-            Some((words.next()?, words.next()?, PathBuf::from(words.next()?)))
-        })
-        .collect();
     // What a hostile name has put there need not be UTF-8.
     let read = |path: PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
-    let boots: Vec<Boot> =
-        machines.iter().map(|(kernel, _, folder)| Boot::read(kernel, &read(folder.join("results")))).collect();
-    let releases: Vec<&str> = machines.iter().map(|(_, release, _)| *release).collect();
-    for (boot, (_, _, folder)) in boots.iter().zip(&machines) {
+    let (mut boots, mut releases, mut text) = (Vec::new(), Vec::new(), String::new());
+    for line in std::io::stdin().lines().map(|line| line.expect("a line")) {
+        let words: Vec<&str> = line.splitn(3, ' ').collect();
+        let [kernel, release, folder] = words[..] else { panic!("{line} is no machine") };
+        let folder = PathBuf::from(folder);
+        let mut boot = Boot::read(kernel, &read(folder.join("results")));
+        match read(folder.join("qemu")).trim() {
+            "0" => {}
+            "" => boot.faults.push("its image could not be made".to_owned()),
+            "124" => boot.faults.push("took too long and was ended (NSX_VM_TIMEOUT)".to_owned()),
+            code => boot.faults.push(format!("QEMU ended with {code}")),
+        }
         for run in boot.runs.iter().filter(|run| run.fault().is_some()) {
-            println!("-- {}: {}\n{}", boot.kernel, run.title(), run.output);
+            let _ = writeln!(text, "-- {kernel}: {}\n{}", run.title(), run.output);
         }
         if !boot.done {
             let console = read(folder.join("console"));
             let lines: Vec<&str> = console.lines().collect();
-            println!("-- {}: the end of its console", boot.kernel);
-            println!("{}\n", lines[lines.len().saturating_sub(40)..].join("\n"));
+            let end = lines[lines.len().saturating_sub(40)..].join("\n");
+            let _ = writeln!(text, "-- {kernel}: the end of its console\n{end}\n");
         }
+        boots.push(boot);
+        releases.push(release.to_owned());
     }
-    print!("{}\n{}", table(&plan, &boots), skips(&boots));
+    let releases: Vec<&str> = releases.iter().map(String::as_str).collect();
     let faults = faults(&plan, &releases, &boots);
+    let _ = write!(text, "{}\n{}", table(&plan, &boots), skips(&boots));
     for fault in &faults {
-        println!("FAILED {fault}");
+        let _ = writeln!(text, "FAILED {fault}");
     }
-    let good = faults.is_empty() && !boots.is_empty();
+    let written = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    let good = faults.is_empty() && !boots.is_empty() && written.is_ok();
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,0 +1,8 @@
+#!/bin/sh
+# A shell for somebody, on the terminal that it is started on, which has the size of theirs.
+size=$(sed -n 's/.*nsx.size=\([^ ]*\).*/\1/p' /proc/cmdline)
+stty rows "${size%x*}" cols "${size#*x}"
+export TERM=linux HOME=/tmp
+cd /tmp || exit
+echo "Linux $(uname -r), root. The end of this shell is the end of the machine."
+PS1='# ' exec sh
