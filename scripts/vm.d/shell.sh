@@ -4,5 +4,5 @@ size=$(sed -n 's/.*nsx.size=\([^ ]*\).*/\1/p' /proc/cmdline)
 stty rows "${size%x*}" cols "${size#*x}"
 export TERM=linux HOME=/tmp
 cd /tmp || exit
-echo "Linux $(uname -r), root. The end of this shell is the end of the machine."
+echo "Linux $(uname -r), root; the end of this shell ends the machine"
 PS1='# ' exec sh

@@ -8,6 +8,7 @@ use super::harness::{Module, source, test};
 pub fn module() -> Module {
     let tests = vec![
         test("house::no_test_file_is_forgotten", &[], no_test_file_is_forgotten),
+        test("house::every_tool_has_a_package", &[], every_tool_has_a_package),
         test("house::unsafe_code_is_in_sys", &[], unsafe_is_in_sys),
         test("house::layers_use_only_those_above", &[], layers),
         test("house::files_are_short_and_say_what_they_are", &[], files),
@@ -59,6 +60,18 @@ fn no_test_file_is_forgotten() {
         {
             let other = test.contains("::") && !test.starts_with(&format!("{module}::")) && !test.contains('\n');
             assert!(!other, "{test} is not of {module}");
+        }
+    }
+}
+
+fn every_tool_has_a_package() {
+    let packages = read(&source("scripts/packages"));
+    // Put together here, so that this file declares no tool.
+    let declared = "Need::To".to_owned() + "ol(\"";
+    for file in files_below("tests/suite", "rs") {
+        for tool in read(&file).split(&declared).skip(1).filter_map(|rest| rest.split('"').next()) {
+            let known = packages.lines().any(|line| line.split_whitespace().next() == Some(tool));
+            assert!(known, "{}: {tool} has no line in scripts/packages", file.display());
         }
     }
 }
