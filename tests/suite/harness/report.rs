@@ -228,7 +228,7 @@ pub fn main(plan: &str) -> ExitCode {
         let mut boot = Boot::read(kernel, &read(folder.join("results")));
         match read(folder.join("qemu")).trim() {
             "0" => {}
-            "" => boot.faults.push("its image could not be made".to_owned()),
+            "" => boot.faults.push("was not started, or nobody saw it end".to_owned()),
             "124" => boot.faults.push("took too long and was ended (NSX_VM_TIMEOUT)".to_owned()),
             code => boot.faults.push(format!("QEMU ended with {code}")),
         }
