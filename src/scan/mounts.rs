@@ -3,7 +3,7 @@
 //! listmount(2) and statmount(2) look into a mount namespace from outside, also into one without a process; where the kernel or
 //! the caller's privilege does not go that far, the mountinfo of a member does. See proc_pid_mountinfo(5).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::visit::Visitor;
@@ -50,21 +50,21 @@ fn gap(visitor: &mut Visitor<'_>, name: NsName, errno: Errno) {
     visitor.observations.gaps.add(GapWhat::BindMounts, GapOf::Namespace(name.id), Some(errno_name(errno)));
 }
 
-/// Says whether a namespace is still mounted in a mount namespace, as far as that can be seen.
-pub(super) fn has(visitor: &mut Visitor<'_>, mnt_ns: NsId, name: NsName) -> bool {
+/// Returns the namespaces that are mounted in a mount namespace now, which are none where that has gone; `None` where it may not be
+/// looked into.
+pub(super) fn mounted(visitor: &mut Visitor<'_>, mnt_ns: NsId) -> Option<HashSet<NsName>> {
     let mnt_ns = NsName { kind: NsKind::Mnt, id: mnt_ns };
     let namespace = match visitor.open(mnt_ns) {
         Ok(namespace) => namespace,
-        Err(errno) => return !is_gone(errno),
+        Err(errno) => return is_gone(errno).then(HashSet::new),
     };
     let id = nsfs::mnt_ns_id(namespace.as_fd());
     if let Some(Ok(found)) = id.and_then(|id| by_statmount(&mut visitor.stat_mount, id)) {
-        return found.iter().any(|(other, _)| *other == name);
+        return Some(found.into_iter().map(|(name, _)| name).collect());
     }
-    let is_it = |text: Vec<u8>| {
-        parse::mountinfo(&text).any(|line| line.fs_type == b"nsfs" && NsName::parse(line.root) == Some(name))
-    };
-    mountinfo(visitor, mnt_ns).is_none_or(|read| read.is_ok_and(is_it))
+    let text = mountinfo(visitor, mnt_ns)?.ok()?;
+    let lines = parse::mountinfo(&text).filter(|line| line.fs_type == b"nsfs");
+    Some(lines.filter_map(|line| NsName::parse(line.root)).collect())
 }
 
 /// Namespaces, and where they are mounted.

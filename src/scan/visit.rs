@@ -105,23 +105,39 @@ impl<'a> Visitor<'a> {
 
     /// Returns everything that was found. What could not be opened by any way, listns(2) included, is a gap.
     pub(super) fn into_observations(mut self) -> Observations {
-        for (name, errno) in std::mem::take(&mut self.refused) {
-            let may_be_gone = matches!(errno, UNREACHABLE | Errno::EAGAIN);
-            if !self.observations.relations.contains_key(&name) && (!may_be_gone || self.is_there(name)) {
-                let errno = (errno != UNREACHABLE).then(|| errno_name(errno));
-                self.observations.gaps.add(GapWhat::Relations, GapOf::Namespace(name.id), errno);
-            }
+        let mut refused = std::mem::take(&mut self.refused);
+        refused.retain(|name, _| !self.observations.relations.contains_key(name));
+        for name in self.unmounted(&refused) {
+            refused.remove(&name);
+        }
+        for (name, errno) in refused {
+            let errno = (errno != UNREACHABLE).then(|| errno_name(errno));
+            self.observations.gaps.add(GapWhat::Relations, GapOf::Namespace(name.id), errno);
         }
         self.observations
     }
 
-    /// Looks again whether something is there that no path has led to. What was unmounted meanwhile has gone, and is no gap; the path
-    /// in the mount namespace that is no more need not say so (`RESOLVE_CACHED` answers `EAGAIN`).
-    fn is_there(&mut self, name: NsName) -> bool {
-        let place = |way: &Way| if let Way::BindMount(mnt_ns, _) = way { Some(*mnt_ns) } else { None };
-        let places: Vec<NsId> = self.ways.get(&name).into_iter().flatten().filter_map(place).collect();
-        // What only a socket holds was there when that was asked, and there is no second way to ask.
-        places.is_empty() || places.into_iter().any(|mnt_ns| super::mounts::has(self, mnt_ns, name))
+    /// Looks again for what no path has led to, and returns what was unmounted meanwhile: that has gone, and is no gap. A path in a
+    /// mount namespace that is no more need not say so (`RESOLVE_CACHED` answers `EAGAIN`).
+    ///
+    /// Every mount namespace is looked into once, however many bind mounts somebody has made there.
+    fn unmounted(&mut self, refused: &HashMap<NsName, Errno>) -> Vec<NsName> {
+        let in_doubt = |name: &NsName| matches!(refused.get(name), Some(&UNREACHABLE | &Errno::EAGAIN));
+        let mut places: HashMap<NsName, HashSet<NsId>> = HashMap::new();
+        for (name, holder) in self.observations.holders.iter().filter(|(name, _)| in_doubt(name)) {
+            if let Some(mnt_ns) = holder.mnt_ns.filter(|_| holder.kind == HolderKind::BindMount) {
+                places.entry(*name).or_default().insert(mnt_ns);
+            }
+        }
+        let mnt_namespaces: HashSet<NsId> = places.values().flatten().copied().collect();
+        let mounted: HashMap<NsId, Option<HashSet<NsName>>> =
+            mnt_namespaces.into_iter().map(|mnt_ns| (mnt_ns, super::mounts::mounted(self, mnt_ns))).collect();
+        // Where one cannot be looked into again, what was there counts as being there.
+        let is_there = |name: &NsName, mnt_ns: &NsId| {
+            mounted.get(mnt_ns).and_then(Option::as_ref).is_none_or(|mounted| mounted.contains(name))
+        };
+        places.retain(|name, mnt_namespaces| !mnt_namespaces.iter().any(|mnt_ns| is_there(name, mnt_ns)));
+        places.into_keys().collect()
     }
 
     fn add_way(&mut self, name: NsName, way: Way) {

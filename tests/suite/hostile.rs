@@ -17,6 +17,7 @@ pub fn module() -> Module {
         test("hostile::an_argument_of_128_kib", &[], long_argument),
         test("hostile::mount_points", &[], mount_points),
         quiet("hostile::thousands_of_descriptors_alike", &[], descriptors_alike),
+        test("hostile::many_mounts_that_are_hidden", &[Need::Tool("strace")], hidden_mounts),
         test("hostile::a_silent_fuse_server_over_a_mount", FUSE, fuse_over_mount),
         test("hostile::a_silent_fuse_server_above_a_mount", FUSE, fuse_above_mount),
         test("hostile::a_socket_that_becomes_a_file_of_a_silent_fuse_server", FUSE_AND_STRACE, fuse_for_socket),
@@ -118,6 +119,34 @@ fn descriptors_alike() {
     let way = super::harness::held_by(found, "fd");
     assert_eq!(way["count"], 900, "all are counted");
     assert_eq!(found["holders"].as_array().map(Vec::len), Some(64), "and some are listed");
+}
+
+fn hidden_mounts() {
+    const MANY: usize = 200;
+    let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+    let held = Held::start(&["hidden-mounts", &MANY.to_string(), folder.path().to_str().expect("UTF-8")]);
+    let calls = tempfile::NamedTempFile::new().expect("a file");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(calls.path()).arg(super::harness::nsx_path()).args(["ls", "--json"]);
+    let document = super::harness::document(&super::harness::text(&output(&mut strace).stdout));
+    let found = namespace(&document, held.number(0));
+    assert_eq!(super::harness::held_by(found, "bind_mount")["count"], 1);
+    // No path leads to them, so without listns(2) they are gaps. Their mount namespace is looked into twice for all of them, and not
+    // once for each.
+    let gaps = document["gaps"].as_array().expect("gaps");
+    let is_gap = gaps.iter().any(|gap| {
+        gap["what"] == "relations"
+            && gap["namespaces"].as_array().is_some_and(|all| all.contains(&held.number(0).into()))
+    });
+    assert_eq!(found["owner"].is_null(), is_gap, "{found:#}");
+    let calls = std::fs::read_to_string(calls.path()).expect("calls");
+    let is_look = |call: &&str| {
+        let statmount = call.contains(" statmount(") || call.contains(" syscall_0x1c9(");
+        statmount || call.contains("\"mountinfo\"")
+    };
+    let looks = calls.lines().filter(is_look).count();
+    // Twice for the file system and once for the place of each, and all mounts of the other mount namespaces there are.
+    assert!(looks < 20 * MANY, "{looks} looks at {MANY} mounts");
 }
 
 /// Runs `nsx ls` while a FUSE server is silent, and returns the document, and which namespace is mounted there.

@@ -53,6 +53,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["fuse-above-mount", folder] => fuse::above_mount(Path::new(folder)),
         ["bind-mount", folder] => bind_mount(Path::new(folder), false),
         ["bind-mount-without-process", folder] => bind_mount(Path::new(folder), true),
+        ["hidden-mounts", count, folder] => hidden_mounts(count.parse().expect("a number"), Path::new(folder)),
         ["nested-user"] => nested_user(),
         ["open-tree", folder] => open_tree(Path::new(folder)),
         ["named", name] => named(name),
@@ -207,6 +208,22 @@ fn bind_mount(folder: &Path, without_process: bool) {
     .join()
     .expect("the thread");
     ready(&format!("{uts} {mnt}"));
+}
+
+/// Bind mounts of so many namespaces, below another mount that hides them, in a mount namespace of its own.
+fn hidden_mounts(count: usize, folder: &Path) {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).expect("unshare");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private");
+    let mut last = String::new();
+    for number in 0..count {
+        let place = folder.join(number.to_string());
+        File::create(&place).expect("a file to mount on");
+        let bind = move |path: &str| mount(Some(path), &place, none, MsFlags::MS_BIND, none).expect("bind mount");
+        last = in_new("uts", bind).1;
+    }
+    mount(Some("nsx-test"), folder, Some("tmpfs"), MsFlags::empty(), none).expect("tmpfs");
+    ready(&last);
 }
 
 /// A descriptor of a mount namespace that was made of one tree, with a bind mount of a namespace that nobody is in; nobody has ever
