@@ -43,10 +43,10 @@ fn whole() {
     let boots = [Boot::read("6.1", GOOD), Boot::read("6.12", "")];
     assert_eq!(
         table(PLAN, &boots),
-        "                            6.1.0-50            did not boot\n\
-         MODULE  AS     PASS FAIL SKIP    SEC   PASS FAIL SKIP    SEC\n\
-         live    root      1    0    1    1.2      -    -    -      -\n\
-         live    user      0    0    1    0.5      -    -    -      -\n"
+        "                          6.1.0-50          did not boot\n\
+         MODULE  AS    PASS FAIL SKIP   SEC  PASS FAIL SKIP   SEC\n\
+         live    root     1    0    1   1.2     -    -    -     -\n\
+         live    user     0    0    1   0.5     -    -    -     -\n"
     );
     // What root has run counts as run, and of several reasons the plainest is given.
     let as_user = "test live::listns (needs: not root, before Linux 6.19: no listns(2)) ... ignored\n@end user";

@@ -152,7 +152,7 @@ pub fn faults(plan: &str, releases: &[&str], boots: &[Boot]) -> Vec<String> {
     faults
 }
 
-/// Returns the table: a line for each module and user, four columns for each kernel.
+/// Returns the table: a line for each module and user, four columns for each kernel; with three of them 80 columns wide.
 pub fn table(plan: &str, boots: &[Boot]) -> String {
     let rows: Vec<(&str, &str)> = plan.lines().filter_map(|line| line.split_once(' ')).collect();
     let modules = rows.iter().map(|(_, module)| module.len()).chain([6]).max().unwrap_or_default();
@@ -160,11 +160,11 @@ pub fn table(plan: &str, boots: &[Boot]) -> String {
     let mut table = format!("{:modules$}  {:users$}", "", "");
     for boot in boots {
         let release = boot.release.as_deref().unwrap_or("did not boot");
-        let _ = write!(table, "  {:>22.22}", release.split("-cloud").next().unwrap_or_default());
+        let _ = write!(table, "{:>22.20}", release.split("-cloud").next().unwrap_or_default());
     }
     let _ = write!(table, "\n{:modules$}  {:users$}", "MODULE", "AS");
     for _ in boots {
-        table.push_str("   PASS FAIL SKIP    SEC");
+        table.push_str("  PASS FAIL SKIP   SEC");
     }
     table.push('\n');
     for (who, module) in rows {
@@ -174,9 +174,9 @@ pub fn table(plan: &str, boots: &[Boot]) -> String {
                 Some(run) => {
                     let seconds = run.ended.map_or_else(|| "?".to_owned(), |(_, seconds)| format!("{seconds:.1}"));
                     let (failed, skipped) = (run.failed.len(), run.skipped.len());
-                    let _ = write!(table, "   {:>4} {failed:>4} {skipped:>4} {seconds:>6}", run.passed.len());
+                    let _ = write!(table, "{:>6}{failed:>5}{skipped:>5}{seconds:>6}", run.passed.len());
                 }
-                None => table.push_str("      -    -    -      -"),
+                None => table.push_str("     -    -    -     -"),
             }
         }
         table.push('\n');
