@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod caps;
 pub mod container;
 pub mod gap;
 pub mod id;
@@ -12,6 +13,7 @@ pub mod namespace;
 pub mod process;
 pub mod snapshot;
 
+pub use caps::CapSet;
 pub use container::Container;
 pub use gap::{Gap, GapWhat, Gaps};
 pub use id::{NsId, NsName, Pid, Tid, Uid};

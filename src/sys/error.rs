@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 pub use nix::errno::Errno;
 
+use crate::model::{KindSet, NsKind};
+
 /// A system call with the arguments that matter to a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -39,6 +41,85 @@ pub enum Call {
     Netlink(&'static str),
     /// fork(2).
     Fork,
+    /// write(2) of a text to a file.
+    WriteText {
+        /// The file.
+        path: Vec<u8>,
+        /// The text.
+        text: Vec<u8>,
+    },
+    /// setns(2) with a pidfd or a namespace file.
+    Setns {
+        /// What the descriptor is.
+        fd: String,
+        /// The kinds of namespace to enter.
+        kinds: KindSet,
+    },
+    /// unshare(2) of the mount namespace.
+    Unshare,
+    /// mount(2).
+    Mount {
+        /// The file system, or the flags.
+        what: &'static str,
+        /// Where.
+        path: Vec<u8>,
+    },
+    /// move_mount(2) of a tree that was opened before.
+    MoveMount(Vec<u8>),
+    /// open_tree(2) with `OPEN_TREE_CLONE`.
+    OpenTree(Vec<u8>),
+    /// fchdir(2) to a directory.
+    Fchdir(String),
+    /// chdir(2) to a path.
+    Chdir(Vec<u8>),
+    /// chroot(2) to the working directory.
+    Chroot,
+    /// getcwd(2).
+    Getcwd,
+    /// setgroups(2) to none.
+    Setgroups,
+    /// setresgid(2).
+    Setresgid(u32),
+    /// setresuid(2).
+    Setresuid(u32),
+    /// prctl(2).
+    Prctl(&'static str),
+    /// capset(2).
+    Capset,
+    /// capget(2).
+    Capget,
+    /// clone(2) with `CLONE_PARENT`.
+    Clone,
+    /// setsid(2).
+    Setsid,
+    /// setpgid(2).
+    Setpgid,
+    /// getpid(2).
+    Getpid,
+    /// kill(2).
+    Kill,
+    /// rt_sigprocmask(2).
+    Sigprocmask,
+    /// signalfd(2).
+    Signalfd,
+    /// waitpid(2).
+    Waitpid,
+    /// pipe2(2).
+    Pipe,
+    /// poll(2).
+    Poll,
+    /// memfd_create(2).
+    MemfdCreate,
+    /// fcntl(2) with a command.
+    Fcntl(&'static str),
+    /// close(2).
+    Close,
+    /// execve(2).
+    Execve(Vec<u8>),
+    /// posix_spawn(3) of the stub.
+    PosixSpawn,
+    /// exit_group(2).
+    Exit,
     /// pidfd_open(2) of a process.
     PidfdOpen(u32),
     /// pidfd_getfd(2) of a descriptor.
@@ -70,6 +151,48 @@ impl fmt::Display for Call {
             Call::Socket(family) => write!(f, "socket({family})"),
             Call::Netlink(request) => write!(f, "netlink({request})"),
             Call::Fork => write!(f, "fork"),
+            Call::WriteText { path, text: what } => write!(f, "write({}, {:?})", text(path), text(what.trim_ascii_end())),
+            Call::Setns { fd, kinds } => {
+                write!(f, "setns({fd}, ")?;
+                for (place, kind) in kinds.iter().enumerate() {
+                    let name = match kind {
+                        NsKind::Mnt => "NS".to_owned(),
+                        kind => kind.name().to_ascii_uppercase(),
+                    };
+                    write!(f, "{}CLONE_NEW{name}", if place == 0 { "" } else { "|" })?;
+                }
+                write!(f, ")")
+            }
+            Call::Unshare => write!(f, "unshare(CLONE_NEWNS)"),
+            Call::Mount { what, path } => write!(f, "mount({what}, {})", text(path)),
+            Call::MoveMount(path) => write!(f, "move_mount({})", text(path)),
+            Call::OpenTree(path) => write!(f, "open_tree({}, OPEN_TREE_CLONE|AT_RECURSIVE)", text(path)),
+            Call::Fchdir(name) => write!(f, "fchdir({name})"),
+            Call::Chdir(path) => write!(f, "chdir({})", text(path)),
+            Call::Chroot => write!(f, "chroot(.)"),
+            Call::Getcwd => write!(f, "getcwd"),
+            Call::Setgroups => write!(f, "setgroups(0)"),
+            Call::Setresgid(gid) => write!(f, "setresgid({gid})"),
+            Call::Setresuid(uid) => write!(f, "setresuid({uid})"),
+            Call::Prctl(what) => write!(f, "prctl({what})"),
+            Call::Capset => write!(f, "capset"),
+            Call::Capget => write!(f, "capget"),
+            Call::Clone => write!(f, "clone(CLONE_PARENT)"),
+            Call::Setsid => write!(f, "setsid"),
+            Call::Setpgid => write!(f, "setpgid(0, 0)"),
+            Call::Getpid => write!(f, "getpid"),
+            Call::Kill => write!(f, "kill"),
+            Call::Sigprocmask => write!(f, "rt_sigprocmask"),
+            Call::Signalfd => write!(f, "signalfd"),
+            Call::Waitpid => write!(f, "waitpid"),
+            Call::Pipe => write!(f, "pipe2"),
+            Call::Poll => write!(f, "poll"),
+            Call::MemfdCreate => write!(f, "memfd_create"),
+            Call::Fcntl(command) => write!(f, "fcntl({command})"),
+            Call::Close => write!(f, "close"),
+            Call::Execve(path) => write!(f, "execve({})", text(path)),
+            Call::PosixSpawn => write!(f, "posix_spawn"),
+            Call::Exit => write!(f, "exit_group"),
             Call::PidfdOpen(pid) => write!(f, "pidfd_open({pid})"),
             Call::PidfdGetfd(fd) => write!(f, "pidfd_getfd({fd})"),
             Call::Listmount(id) => write!(f, "listmount(mnt_ns_id={id})"),

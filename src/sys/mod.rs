@@ -7,6 +7,8 @@
 #![allow(unsafe_code)]
 
 pub mod aside;
+pub mod calls;
+pub mod cred;
 pub mod dir;
 pub mod error;
 pub mod mount;
@@ -14,7 +16,11 @@ pub mod netlink;
 pub mod nsfs;
 pub mod pidfd;
 pub mod probe;
+pub mod program;
+pub mod signal;
 pub mod socket;
+pub mod spawn;
+mod stub;
 pub mod tty;
 
 pub use error::{Call, Errno, SysError, errno_name};

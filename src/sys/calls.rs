@@ -1,0 +1,303 @@
+//! The calls that a [`Program`] may have, one method each: they see to it that what the kernel reads and writes is there.
+//!
+//! Every method names its man page; arguments that others chose (paths, names of files) come as bytes without NUL. Not here: in which
+//! order they make sense (`launch::plan`).
+
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
+
+use super::error::{Call, Errno};
+use super::program::{Arg, Otherwise, Program, Strings};
+use super::stub;
+use crate::model::{CapSet, KindSet};
+
+impl Program {
+    fn add(&mut self, call: Call, number: libc::c_long, args: &[Arg], otherwise: Otherwise) {
+        self.push(call, number, args, Program::flags(otherwise));
+    }
+
+    /// Writes a text to an open file, whose name is `name`: write(2).
+    pub fn write(&mut self, fd: BorrowedFd<'_>, text: &[u8], name: &[u8], otherwise: Otherwise) {
+        let args = [self.fd(fd), self.bytes(text), Arg::Number(text.len() as i64)];
+        let call = Call::WriteText { path: name.to_vec(), text: text.to_vec() };
+        self.add(call, libc::SYS_write, &args, otherwise);
+    }
+
+    /// Enters the namespaces of these kinds that the pidfd or namespace file leads to: setns(2). `name` says what it is.
+    pub fn setns(&mut self, fd: BorrowedFd<'_>, kinds: KindSet, name: &str, otherwise: Otherwise) {
+        let flags = kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag());
+        let args = [self.fd(fd), Arg::Number(flags.into())];
+        self.add(Call::Setns { fd: name.to_owned(), kinds }, libc::SYS_setns, &args, otherwise);
+    }
+
+    /// Makes a mount namespace of one's own, a copy of the present one: unshare(2).
+    pub fn unshare_mounts(&mut self) {
+        self.add(Call::Unshare, libc::SYS_unshare, &[Arg::Number(libc::CLONE_NEWNS.into())], Otherwise::Stop);
+    }
+
+    /// Keeps mounts from spreading to other mount namespaces: mount(2) with `MS_REC | MS_SLAVE`.
+    pub fn keep_mounts_inside(&mut self) {
+        let flags = libc::MS_REC | libc::MS_SLAVE;
+        let root = self.bytes(b"/\0");
+        let args = [Arg::Number(0), root, Arg::Number(0), Arg::Number(flags as i64), Arg::Number(0)];
+        let call = Call::Mount { what: "MS_REC|MS_SLAVE", path: b"/".to_vec() };
+        self.add(call, libc::SYS_mount, &args, Otherwise::Stop);
+    }
+
+    /// Mounts procfs of the pid namespace of whoever makes the call: mount(2).
+    pub fn mount_proc(&mut self, otherwise: Otherwise) {
+        let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        let (name, path) = (self.bytes(b"proc\0"), self.bytes(b"/proc\0"));
+        let args = [name, path, name, Arg::Number(flags as i64), Arg::Number(0)];
+        self.add(Call::Mount { what: "proc", path: b"/proc".to_vec() }, libc::SYS_mount, &args, otherwise);
+    }
+
+    /// Attaches a tree of mounts that open_tree(2) made to a directory: move_mount(2).
+    pub fn attach_tree(&mut self, tree: BorrowedFd<'_>, path: &CString) {
+        let args = [
+            self.fd(tree),
+            self.bytes(b"\0"),
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.text(path),
+            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
+        ];
+        self.add(Call::MoveMount(path.to_bytes().to_vec()), libc::SYS_move_mount, &args, Otherwise::Stop);
+    }
+
+    /// Shows the mounts at `from` at `to`, too, with all that is below; a link at `from` is not followed: open_tree(2), move_mount(2).
+    pub fn bind_tree(&mut self, from: &CString, to: &CString) {
+        let flags = i64::from(libc::OPEN_TREE_CLONE)
+            | i64::from(libc::OPEN_TREE_CLOEXEC)
+            | i64::from(libc::AT_RECURSIVE)
+            | i64::from(libc::AT_SYMLINK_NOFOLLOW);
+        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(from), Arg::Number(flags)];
+        let opened = self.here();
+        let flags = Program::flags(Otherwise::GoTo(opened + 3)) | stub::STORE;
+        self.push(Call::OpenTree(from.to_bytes().to_vec()), libc::SYS_open_tree, &args, flags);
+        let args = [
+            Arg::Number(0),
+            self.bytes(b"\0"),
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.text(to),
+            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
+        ];
+        let flags = Program::flags(Otherwise::GoOn) | stub::LOAD;
+        self.push(Call::MoveMount(to.to_bytes().to_vec()), libc::SYS_move_mount, &args, flags);
+        self.push(Call::Close, libc::SYS_close, &[Arg::Number(0)], stub::LOAD | Program::flags(Otherwise::GoOn));
+    }
+
+    /// Changes the working directory to an open one: fchdir(2). `name` says what it is.
+    pub fn fchdir(&mut self, fd: BorrowedFd<'_>, name: &str, otherwise: Otherwise) {
+        let args = [self.fd(fd)];
+        self.add(Call::Fchdir(name.to_owned()), libc::SYS_fchdir, &args, otherwise);
+    }
+
+    /// Makes the working directory the root directory: chroot(2).
+    pub fn chroot_here(&mut self) {
+        let args = [self.bytes(b".\0")];
+        self.add(Call::Chroot, libc::SYS_chroot, &args, Otherwise::Stop);
+    }
+
+    /// Changes the working directory to a path, which may not lead over a magic link, and thus not out of the root: openat2(2), fchdir(2).
+    ///
+    /// # Kernel
+    /// Linux 5.6. Absent: `ENOSYS`.
+    pub fn chdir(&mut self, path: &CString, otherwise: Otherwise) {
+        let how = [(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64, 0, libc::RESOLVE_NO_MAGICLINKS];
+        let args = [
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.text(path),
+            self.words(&how),
+            Arg::Number(size_of_val(&how) as i64),
+        ];
+        let opened = self.here();
+        let flags = match otherwise {
+            Otherwise::Stop => 0,
+            _ => Program::flags(Otherwise::GoTo(opened + 3)),
+        };
+        let call = Call::Chdir(path.to_bytes().to_vec());
+        self.push(call.clone(), libc::SYS_openat2, &args, flags | stub::STORE);
+        self.push(call, libc::SYS_fchdir, &[Arg::Number(0)], Program::flags(otherwise) | stub::LOAD);
+        self.push(Call::Close, libc::SYS_close, &[Arg::Number(0)], stub::LOAD | stub::CONTINUE);
+    }
+
+    /// Makes sure that the working directory lies below the root: getcwd(2) says `(unreachable)` where it does not, and this fails with
+    /// `EXDEV`.
+    pub fn check_directory(&mut self, otherwise: Otherwise) {
+        let args = [Arg::Scratch, Arg::Number(stub::SCRATCH_SIZE as i64)];
+        self.push(Call::Getcwd, libc::SYS_getcwd, &args, Program::flags(otherwise) | stub::ABSOLUTE);
+    }
+
+    /// Changes the working directory to the root directory: chdir(2).
+    pub fn chdir_root(&mut self) {
+        let args = [self.bytes(b"/\0")];
+        self.add(Call::Chdir(b"/".to_vec()), libc::SYS_chdir, &args, Otherwise::Stop);
+    }
+
+    /// Gives up all supplementary groups: setgroups(2).
+    pub fn drop_groups(&mut self) {
+        self.add(Call::Setgroups, libc::SYS_setgroups, &[Arg::Number(0), Arg::Number(0)], Otherwise::Stop);
+    }
+
+    /// Changes the real, effective and saved group id: setresgid(2).
+    pub fn set_gid(&mut self, gid: u32) {
+        let id = Arg::Number(gid.into());
+        self.add(Call::Setresgid(gid), libc::SYS_setresgid, &[id, id, id], Otherwise::Stop);
+    }
+
+    /// Changes the real, effective and saved user id: setresuid(2).
+    pub fn set_uid(&mut self, uid: u32) {
+        let id = Arg::Number(uid.into());
+        self.add(Call::Setresuid(uid), libc::SYS_setresuid, &[id, id, id], Otherwise::Stop);
+    }
+
+    fn prctl(&mut self, name: &'static str, option: libc::c_int, args: [u64; 2], otherwise: Otherwise) {
+        let args = [
+            Arg::Number(option.into()),
+            Arg::Number(args[0] as i64),
+            Arg::Number(args[1] as i64),
+            Arg::Number(0),
+            Arg::Number(0),
+        ];
+        self.add(Call::Prctl(name), libc::SYS_prctl, &args, otherwise);
+    }
+
+    /// Keeps the process from being looked into by others without CAP_SYS_PTRACE: `PR_SET_DUMPABLE`.
+    pub fn forbid_tracing(&mut self) {
+        self.prctl("PR_SET_DUMPABLE, 0", libc::PR_SET_DUMPABLE, [0, 0], Otherwise::Stop);
+    }
+
+    /// Keeps capabilities over a change of the user id: `PR_SET_KEEPCAPS`.
+    pub fn keep_caps(&mut self) {
+        self.prctl("PR_SET_KEEPCAPS, 1", libc::PR_SET_KEEPCAPS, [1, 0], Otherwise::Stop);
+    }
+
+    /// Takes a capability out of the bounding set: `PR_CAPBSET_DROP`.
+    pub fn drop_from_bounding(&mut self, caps: CapSet) {
+        for cap in caps.iter() {
+            self.prctl("PR_CAPBSET_DROP", libc::PR_CAPBSET_DROP, [cap.into(), 0], Otherwise::Stop);
+        }
+    }
+
+    /// Empties the ambient set: `PR_CAP_AMBIENT_CLEAR_ALL`.
+    pub fn clear_ambient(&mut self) {
+        let clear = libc::PR_CAP_AMBIENT_CLEAR_ALL as u64;
+        self.prctl("PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL", libc::PR_CAP_AMBIENT, [clear, 0], Otherwise::Stop);
+    }
+
+    /// Adds capabilities to the ambient set: `PR_CAP_AMBIENT_RAISE`.
+    pub fn raise_ambient(&mut self, caps: CapSet) {
+        for cap in caps.iter() {
+            let args = [libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()];
+            self.prctl("PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE", libc::PR_CAP_AMBIENT, args, Otherwise::Stop);
+        }
+    }
+
+    /// Sets the permitted, effective and inheritable capabilities: capset(2).
+    pub fn set_caps(&mut self, permitted: CapSet, inheritable: CapSet) {
+        const VERSION_3: u32 = 0x2008_0522;
+        let halves = |set: CapSet| [set.bits() as u32, (set.bits() >> 32) as u32];
+        let (permitted, inheritable) = (halves(permitted), halves(inheritable));
+        let header: Vec<u8> = [VERSION_3, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let data: Vec<u8> = (0..2)
+            .flat_map(|half| [permitted[half], permitted[half], inheritable[half]])
+            .flat_map(u32::to_ne_bytes)
+            .collect();
+        let args = [self.bytes(&header), self.bytes(&data)];
+        self.add(Call::Capset, libc::SYS_capset, &args, Otherwise::Stop);
+    }
+
+    /// Gives up gaining privileges by execve(2): `PR_SET_NO_NEW_PRIVS`.
+    pub fn no_new_privs(&mut self) {
+        self.prctl("PR_SET_NO_NEW_PRIVS, 1", libc::PR_SET_NO_NEW_PRIVS, [1, 0], Otherwise::Stop);
+    }
+
+    /// Asks for a security context at the next execve(2) but this one's: `attr` is the name of the file below `/proc/self`, which
+    /// `proc` has to be of one's own pid namespace.
+    pub fn set_context(&mut self, proc: BorrowedFd<'_>, attr: &CString, label: &[u8]) {
+        let args = [self.fd(proc), self.text(attr), Arg::Number((libc::O_WRONLY | libc::O_CLOEXEC).into())];
+        self.push(Call::Openat(attr.to_bytes().to_vec()), libc::SYS_openat, &args, stub::STORE);
+        let args = [Arg::Number(0), self.bytes(label), Arg::Number(label.len() as i64)];
+        let call = Call::WriteText { path: attr.to_bytes().to_vec(), text: label.to_vec() };
+        self.push(call, libc::SYS_write, &args, stub::LOAD);
+        self.push(Call::Close, libc::SYS_close, &[Arg::Number(0)], stub::LOAD | stub::CONTINUE);
+    }
+
+    /// Makes a child whose parent is the parent of whoever makes the call: clone(2) with `CLONE_PARENT`. The child goes on; the caller
+    /// says its pid and goes on where [`Program::patch`] says.
+    pub fn fork_sibling(&mut self) -> usize {
+        let at = self.here();
+        let flags = i64::from(libc::CLONE_PARENT | libc::SIGCHLD);
+        self.push(Call::Clone, libc::SYS_clone, &[Arg::Number(flags)], stub::CLONE | stub::STORE);
+        at
+    }
+
+    /// Starts a session of its own: setsid(2).
+    pub fn new_session(&mut self) {
+        self.add(Call::Setsid, libc::SYS_setsid, &[], Otherwise::Stop);
+    }
+
+    /// Starts a process group of its own: setpgid(2).
+    pub fn new_group(&mut self) {
+        self.add(Call::Setpgid, libc::SYS_setpgid, &[Arg::Number(0), Arg::Number(0)], Otherwise::Stop);
+    }
+
+    /// Makes the own process group the one in the foreground of a terminal: getpid(2), `TIOCSPGRP`. SIGTTOU has to be blocked.
+    pub fn to_foreground(&mut self, terminal: BorrowedFd<'_>) {
+        self.push(Call::Getpid, libc::SYS_getpid, &[], stub::STORE);
+        let args = [self.fd(terminal), Arg::Number(libc::TIOCSPGRP as i64), Arg::Scratch];
+        self.add(Call::Ioctl("TIOCSPGRP"), libc::SYS_ioctl, &args, Otherwise::Stop);
+    }
+
+    /// Dies by SIGKILL when the parent does: `PR_SET_PDEATHSIG`. A change of ids takes this back, so it comes after them.
+    pub fn die_with_parent(&mut self) {
+        self.prctl("PR_SET_PDEATHSIG, SIGKILL", libc::PR_SET_PDEATHSIG, [libc::SIGKILL as u64, 0], Otherwise::Stop);
+    }
+
+    /// Reads from a pipe until its other end is closed: read(2). Nobody ever writes to it.
+    pub fn wait_for_end(&mut self, pipe: BorrowedFd<'_>) {
+        // The pid of the child stays where it is in the scratch memory: nothing is read, the answer is all there is to know.
+        let args = [self.fd(pipe), Arg::ScratchBehind, Arg::Number(1)];
+        self.add(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Otherwise::GoOn);
+    }
+
+    /// Kills the process group of the child that [`Program::fork_sibling`] made: kill(2).
+    pub fn kill_group(&mut self) {
+        let args = [Arg::Number(0), Arg::Number(libc::SIGKILL.into())];
+        self.push(Call::Kill, libc::SYS_kill, &args, stub::LOAD_NEGATED | stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Sets the signals that are blocked: rt_sigprocmask(2). `mask` has a bit for each, the lowest for signal 1.
+    pub fn set_mask(&mut self, mask: u64) {
+        let args = [Arg::Number(libc::SIG_SETMASK.into()), self.words(&[mask]), Arg::Number(0), Arg::Number(8)];
+        self.add(Call::Sigprocmask, libc::SYS_rt_sigprocmask, &args, Otherwise::Stop);
+    }
+
+    /// Has descriptors closed at the next execve(2): fcntl(2) with `FD_CLOEXEC`, for all that the list uses so far.
+    pub fn close_at_exec(&mut self, also: &[BorrowedFd<'_>]) {
+        for fd in also {
+            self.fd(*fd);
+        }
+        for fd in self.inherited().to_vec() {
+            let args =
+                [Arg::Number(fd.into()), Arg::Number(libc::F_SETFD.into()), Arg::Number(libc::FD_CLOEXEC.into())];
+            self.add(Call::Fcntl("F_SETFD, FD_CLOEXEC"), libc::SYS_fcntl, &args, Otherwise::Stop);
+        }
+    }
+
+    /// Becomes another program: execve(2). Where it fails the list goes on.
+    pub fn exec(&mut self, path: &CString, arguments: Strings, environment: Strings, otherwise: Otherwise) {
+        let args = [self.text(path), Arg::Data(arguments.0), Arg::Data(environment.0)];
+        self.add(Call::Execve(path.to_bytes().to_vec()), libc::SYS_execve, &args, otherwise);
+    }
+
+    /// Ends: exit_group(2).
+    pub fn exit(&mut self, code: u8) {
+        self.add(Call::Exit, libc::SYS_exit_group, &[Arg::Number(code.into())], Otherwise::Stop);
+    }
+}
+
+/// Says whether an errno of execve(2) means that the program may still be found elsewhere on PATH, as for execvp(3).
+pub fn goes_on_looking(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT)
+}

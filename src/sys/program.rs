@@ -1,0 +1,258 @@
+//! Programs: lists of system calls that are decided on first and made later, in another process or in this one.
+//!
+//! Whatever a call needs is put into the list beforehand: numbers, texts, structures. Making the calls takes no memory, no locks and no
+//! thought, so it is safe where little else is: between fork(2) and execve(2), and in namespaces that somebody else has filled. A list is
+//! either run in place ([`Program::run`]) or becomes a stub ([`Program::seal`], see `sys::stub`).
+//!
+//! Not here: which calls enter a target and why (`launch`).
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::error::{Call, Errno, SysError};
+use super::stub;
+
+/// An argument of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arg {
+    /// A number, or a descriptor.
+    Number(i64),
+    /// A pointer into the data of the program.
+    Data(usize),
+    /// A pointer to the scratch memory.
+    Scratch,
+    /// A pointer to the scratch memory behind the word that a call has kept there.
+    ScratchBehind,
+}
+
+#[derive(Debug)]
+struct Record {
+    number: libc::c_long,
+    args: [Arg; 6],
+    flags: u64,
+    step: usize,
+    call: Call,
+}
+
+/// What becomes of a program when a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It ends.
+    Stop,
+    /// It goes on, and the failure is reported.
+    GoOn,
+    /// It goes on with the call at this place, and the failure is reported.
+    GoTo(usize),
+}
+
+/// A call that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The step that it belongs to, as [`Program::begin`] was told.
+    pub step: usize,
+    /// The call and the errno.
+    pub error: SysError,
+}
+
+/// A list of system calls.
+#[derive(Debug, Default)]
+pub struct Program {
+    records: Vec<Record>,
+    data: Vec<u8>,
+    /// Places in `data` that hold pointers into `data`.
+    pointers: Vec<usize>,
+    inherited: Vec<RawFd>,
+    step: usize,
+}
+
+impl Program {
+    /// Says that the calls that are added from now on belong to step `step` of whoever makes the list.
+    pub fn begin(&mut self, step: usize) {
+        self.step = step;
+    }
+
+    /// Returns the place of the next call.
+    pub fn here(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Returns the calls with the steps that they belong to, in order.
+    pub fn calls(&self) -> impl Iterator<Item = (usize, &Call)> {
+        self.records.iter().map(|record| (record.step, &record.call))
+    }
+
+    /// Returns the descriptors that the calls use: they have to be open where the list is run.
+    pub fn inherited(&self) -> &[RawFd] {
+        &self.inherited
+    }
+
+    /// Returns the step of the call at a place, and what is called.
+    pub fn at(&self, place: usize) -> Option<(usize, &Call)> {
+        self.records.get(place).map(|record| (record.step, &record.call))
+    }
+
+    /// Says whether the program ends when the call at a place fails.
+    pub fn stops_at(&self, place: usize) -> bool {
+        self.records.get(place).is_none_or(|record| record.flags & stub::CONTINUE == 0)
+    }
+
+    /// Lets a call that was added before go on with the call at `target` when it fails.
+    pub fn patch(&mut self, place: usize, target: usize) {
+        if let Some(record) = self.records.get_mut(place) {
+            record.flags = record.flags & u64::from(u32::MAX) | (target as u64) << 32;
+        }
+    }
+
+    pub(super) fn push(&mut self, call: Call, number: libc::c_long, args: &[Arg], flags: u64) {
+        let mut all = [Arg::Number(0); 6];
+        all[..args.len()].copy_from_slice(args);
+        self.records.push(Record { number, args: all, flags, step: self.step, call });
+    }
+
+    pub(super) fn flags(otherwise: Otherwise) -> u64 {
+        match otherwise {
+            Otherwise::Stop => 0,
+            Otherwise::GoOn => stub::CONTINUE,
+            Otherwise::GoTo(place) => stub::CONTINUE | (place as u64) << 32,
+        }
+    }
+
+    /// Notes that a call uses the descriptor, which stays its owner's.
+    pub(super) fn fd(&mut self, fd: BorrowedFd<'_>) -> Arg {
+        let raw = fd.as_raw_fd();
+        if raw > 2 && !self.inherited.contains(&raw) {
+            self.inherited.push(raw);
+        }
+        Arg::Number(raw.into())
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Arg {
+        // Structures of the kernel are aligned to words.
+        self.data.resize(self.data.len().next_multiple_of(8), 0);
+        let at = self.data.len();
+        self.data.extend_from_slice(bytes);
+        Arg::Data(at)
+    }
+
+    pub(super) fn text(&mut self, text: &CString) -> Arg {
+        self.bytes(text.as_bytes_with_nul())
+    }
+
+    pub(super) fn words(&mut self, words: &[u64]) -> Arg {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        self.bytes(&bytes)
+    }
+
+    /// An array of pointers to texts with a null pointer at the end, as execve(2) takes it.
+    pub fn strings(&mut self, texts: &[CString]) -> Strings {
+        let places: Vec<usize> = texts
+            .iter()
+            .map(|text| {
+                let at = self.data.len();
+                self.data.extend_from_slice(text.as_bytes_with_nul());
+                at
+            })
+            .collect();
+        self.data.resize(self.data.len().next_multiple_of(8), 0);
+        let at = self.data.len();
+        for place in places {
+            self.pointers.push(self.data.len());
+            self.data.extend_from_slice(&(place as u64).to_ne_bytes());
+        }
+        self.data.extend_from_slice(&[0; 8]);
+        Strings(at)
+    }
+
+    /// Returns the data with its pointers counted from `base`.
+    fn data_at(&self, base: u64) -> Vec<u8> {
+        let mut data = self.data.clone();
+        for &place in &self.pointers {
+            if let Some(word) = data[place..].first_chunk_mut::<8>() {
+                *word = (u64::from_ne_bytes(*word) + base).to_ne_bytes();
+            }
+        }
+        data
+    }
+
+    fn resolve(arg: Arg, data: u64, scratch: u64) -> u64 {
+        match arg {
+            Arg::Number(number) => number as u64,
+            Arg::Data(at) => data + at as u64,
+            Arg::Scratch => scratch,
+            Arg::ScratchBehind => scratch + 8,
+        }
+    }
+
+    /// Makes the program a stub that reports to the descriptor `report`, in a sealed file.
+    ///
+    /// # Errors
+    /// `EACCES` where the sysctl vm.memfd_noexec forbids it.
+    pub fn seal(&self, report: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
+        let data_at = stub::BASE + (stub::records_at() + self.records.len() * stub::RECORD) as u64;
+        let mut tail = Vec::with_capacity(self.records.len() * stub::RECORD + self.data.len());
+        for record in &self.records {
+            tail.extend_from_slice(&(record.number as u64).to_le_bytes());
+            for arg in record.args {
+                tail.extend_from_slice(&Program::resolve(arg, data_at, stub::SCRATCH).to_le_bytes());
+            }
+            tail.extend_from_slice(&record.flags.to_le_bytes());
+        }
+        tail.extend_from_slice(&self.data_at(data_at));
+        stub::seal(&stub::image(report.as_raw_fd(), &tail))
+    }
+
+    /// Makes the calls in this process, and returns the failure that stopped it; `tell` hears of those that did not.
+    ///
+    /// Returns only when a call fails that has to succeed, or the list has no exec. There may be no clone(2) in it.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn run(&self, mut tell: impl FnMut(Failure)) -> Result<(), Failure> {
+        // The pointers in it are counted from where it lies, and the texts that they lead to lie in `self.data`, which does not move.
+        let data = self.data_at(self.data.as_ptr() as u64);
+        let base = data.as_ptr() as u64;
+        let mut scratch = [0u64; (stub::SCRATCH_SIZE / 8) as usize];
+        let scratch_at = scratch.as_mut_ptr() as u64;
+        let mut place = 0;
+        while let Some(record) = self.records.get(place) {
+            let mut args = record.args.map(|arg| Program::resolve(arg, base, scratch_at));
+            // SAFETY: `scratch` is alive and nothing else refers to it.
+            let kept = unsafe { std::ptr::read_volatile(scratch_at as *const u64) };
+            if record.flags & stub::LOAD != 0 {
+                args[0] = kept;
+            }
+            // SAFETY: the typed methods that add records make sure that every pointer leads to what the call reads, in `data`, or to
+            // the scratch memory, which is as large as any call of theirs may write.
+            let answer = unsafe {
+                libc::syscall(record.number, args[0], args[1], args[2], args[3], args[4], args[5])
+            };
+            let mut failed = (answer == -1).then(Errno::last);
+            if failed.is_none() && record.flags & stub::STORE != 0 {
+                // SAFETY: as above.
+                unsafe { std::ptr::write_volatile(scratch_at as *mut u64, answer as u64) };
+            }
+            // SAFETY: as above.
+            let first = unsafe { std::ptr::read_volatile(scratch_at as *const u8) };
+            if failed.is_none() && record.flags & stub::ABSOLUTE != 0 && first != b'/' {
+                failed = Some(Errno::EXDEV);
+            }
+            place += 1;
+            if let Some(errno) = failed {
+                let failure = Failure { step: record.step, error: SysError::new(record.call.clone(), errno) };
+                if record.flags & stub::CONTINUE == 0 {
+                    return Err(failure);
+                }
+                tell(failure);
+                let target = (record.flags >> 32) as usize;
+                if target != 0 {
+                    place = target;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An array of texts in a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Strings(pub(super) usize);

@@ -1,0 +1,137 @@
+//! Signals and the ends of children, for a process that stands for another one: it hears every signal, and passes on what it hears.
+//!
+//! See signal(7), signalfd(2), waitpid(2).
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::error::{Call, Errno, SysError, retry};
+
+/// Signals that a program raises by what it does itself: they are left alone.
+const OWN_FAULTS: [Signal; 5] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGTRAP];
+
+/// Every signal that comes to this process, as something to read.
+pub struct Signals {
+    fd: SignalFd,
+    before: u64,
+}
+
+/// A signal that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// Its number.
+    pub number: i32,
+    /// Whether the kernel has sent it, as a terminal does for Ctrl-C: it goes to the whole process group then.
+    pub from_kernel: bool,
+}
+
+impl Signals {
+    /// Blocks all signals, and opens what they are read from.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn block() -> Result<Signals, SysError> {
+        let mut all = SigSet::all();
+        for fault in OWN_FAULTS {
+            all.remove(fault);
+        }
+        let before = blocked();
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None)
+            .map_err(|errno| SysError::new(Call::Sigprocmask, errno))?;
+        let fd = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(|errno| SysError::new(Call::Signalfd, errno))?;
+        Ok(Signals { fd, before })
+    }
+
+    /// Returns which signals were blocked before, a bit for each, the lowest for signal 1.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Returns the next signal that has come, if there is one.
+    pub fn next(&self) -> Option<Came> {
+        let info = self.fd.read_signal().ok().flatten()?;
+        // SI_KERNEL, of include/uapi/asm-generic/siginfo.h.
+        Some(Came { number: info.ssi_signo as i32, from_kernel: info.ssi_code == 0x80 })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Returns the signals that are blocked.
+fn blocked() -> u64 {
+    let mut mask: u64 = 0;
+    // SAFETY: the kernel writes the eight bytes that it is told of; a null pointer changes nothing.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, std::ptr::null::<u64>(), &raw mut mask, 8);
+    }
+    mask
+}
+
+/// What has become of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has exited with this code.
+    Exited(i32),
+    /// It was killed by this signal.
+    Killed(i32),
+    /// It was stopped by this signal.
+    Stopped(i32),
+}
+
+/// Returns a child whose state has changed, if there is one.
+pub fn changed_child() -> Option<(i32, Change)> {
+    let mut status = 0;
+    let flags = libc::WNOHANG | libc::WUNTRACED | libc::__WALL;
+    // SAFETY: `status` is valid for writes.
+    let pid = retry(|| unsafe { libc::waitpid(-1, &raw mut status, flags) }.into()).ok().filter(|pid| *pid > 0)?;
+    // Not by way of nix, which knows no real-time signals.
+    let change = if libc::WIFSTOPPED(status) {
+        Change::Stopped(libc::WSTOPSIG(status))
+    } else if libc::WIFSIGNALED(status) {
+        Change::Killed(libc::WTERMSIG(status))
+    } else {
+        Change::Exited(libc::WEXITSTATUS(status))
+    };
+    Some((pid as i32, change))
+}
+
+/// Sends a signal to a process, or, where the pid is negative, to a process group: kill(2).
+///
+/// # Errors
+/// `ESRCH` where it has gone, `EPERM`.
+pub fn send(pid: i32, signal: i32) -> Result<(), Errno> {
+    // SAFETY: the call takes two numbers.
+    Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Stops this process until somebody continues it.
+pub fn stop_self() {
+    // SAFETY: the call takes a number. SIGSTOP cannot be blocked.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Dies by a signal, so that whoever waits sees what a child has died of. Returns where the signal does not kill.
+pub fn die_by(signal: i32) {
+    // SAFETY: the call takes numbers. The core is the child's to leave, not this process's.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    // SAFETY: the default disposition runs no code of ours; the kernel reads the eight bytes of the mask that it is told of.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::kill(libc::getpid(), signal);
+        let mask = 1u64 << (signal - 1).clamp(0, 63);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const mask, std::ptr::null::<u64>(), 8);
+    }
+}
+
+/// Adopts the orphans among one's descendants: `PR_SET_CHILD_SUBREAPER`. Those in another pid namespace go to its first process.
+pub fn adopt_orphans() {
+    // SAFETY: the call takes numbers.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}

@@ -1,0 +1,276 @@
+//! Starting a stub, and hearing what becomes of it.
+//!
+//! A [`Program`] that is sealed into a stub runs in a child. The child is made by posix_spawn(3), which lends it the memory of nsx only
+//! until it executes the stub. Over a pipe it says what fails and which process it has made; the end of the pipe says that the command
+//! runs. See posix_spawn(3), pipe(7).
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::dir::ShortPath;
+use super::error::{Call, Errno, SysError, last, retry};
+use super::program::Program;
+
+/// What a stub says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The call at this place of the program has failed.
+    Failed(usize, Errno),
+    /// The call at this place has made the process with this pid.
+    Forked(usize, i32),
+}
+
+/// Makes a pipe, reading end first; both ends are closed at execve(2).
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd), SysError> {
+    let mut ends = [0; 2];
+    // SAFETY: the call writes two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
+        return Err(last(|| Call::Pipe));
+    }
+    // SAFETY: the kernel has just handed out both; nobody else owns them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Starts the program as a stub that reports to `report`, with these standard streams in place of one's own. Returns its pid.
+///
+/// Signals that are blocked stay blocked in it; SIGPIPE, which Rust ignores, is not ignored.
+///
+/// # Errors
+/// `EACCES` where the sysctl vm.memfd_noexec forbids it, `EAGAIN` where no more processes may be made, `ENOENT` without `/proc`.
+pub fn start(
+    program: &Program,
+    report: BorrowedFd<'_>,
+    streams: [Option<BorrowedFd<'_>>; 3],
+) -> Result<i32, SysError> {
+    let failed = |errno| SysError::new(Call::PosixSpawn, errno);
+    let file = program.seal(report)?;
+    let path = ShortPath::new().text("/proc/self/fd/").number(file.as_raw_fd().unsigned_abs());
+    let mut actions = PosixSpawnFileActions::init().map_err(failed)?;
+    for (number, stream) in streams.iter().enumerate() {
+        if let Some(stream) = stream {
+            actions.add_dup2(stream.as_raw_fd(), number as RawFd).map_err(failed)?;
+        }
+    }
+    for &fd in program.inherited().iter().chain([&report.as_raw_fd()]) {
+        // A descriptor that is copied to itself stays open at execve(2): posix_spawn_file_actions_adddup2(3).
+        actions.add_dup2(fd, fd).map_err(failed)?;
+    }
+    let mut attributes = PosixSpawnAttr::init().map_err(failed)?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF).map_err(failed)?;
+    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE)).map_err(failed)?;
+    // What ps(1) shows of the stub.
+    let pid = posix_spawn(path.as_c_str(), &actions, &attributes, &[c"nsx: holds a command"], &[] as &[&std::ffi::CStr])
+        .map_err(failed)?;
+    Ok(pid.as_raw())
+}
+
+/// Reads the next report; `None` at the end.
+///
+/// # Errors
+/// None that a caller can do anything about.
+pub fn read_report(pipe: BorrowedFd<'_>) -> Result<Option<Report>, SysError> {
+    let mut report = [0u8; 8];
+    // SAFETY: `report` is valid for writes of its length. A report is less than PIPE_BUF, so it comes in one piece.
+    let length = retry(|| unsafe { libc::read(pipe.as_raw_fd(), report.as_mut_ptr().cast(), report.len()) } as _)
+        .map_err(|errno| SysError::new(Call::Read(b"reports".to_vec()), errno))?;
+    if length as usize != report.len() {
+        return Ok(None);
+    }
+    Ok(Some(Report::decode(report)))
+}
+
+impl Report {
+    fn decode(bytes: [u8; 8]) -> Report {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let (answer, place) = (i32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]) as usize);
+        if answer < 0 { Report::Failed(place, Errno::from_raw(-answer)) } else { Report::Forked(place, answer) }
+    }
+
+    fn encode(self) -> [u8; 8] {
+        let (answer, place) = match self {
+            Report::Failed(place, errno) => (-(errno as i32), place),
+            Report::Forked(place, pid) => (pid, place),
+        };
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&answer.to_ne_bytes());
+        bytes[4..].copy_from_slice(&(place as u32).to_ne_bytes());
+        bytes
+    }
+
+    /// Hands a report on to whoever reads the other end of `pipe`.
+    pub fn send(self, pipe: BorrowedFd<'_>) {
+        let bytes = self.encode();
+        // Where nobody reads there is nobody to tell.
+        // SAFETY: `bytes` is valid for reads of its length.
+        let _ = retry(|| unsafe { libc::write(pipe.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as _);
+    }
+}
+
+/// Has every descriptor but the standard streams and those in `keep` closed at execve(2), and those in `keep` not.
+///
+/// # Kernel
+/// close_range(2) with `CLOSE_RANGE_CLOEXEC`: Linux 5.11. Without it the descriptors are taken from `/proc/self/fd`.
+///
+/// # Errors
+/// `EBADF` for a descriptor in `keep` that is not open.
+pub fn close_all_but(keep: &[RawFd]) -> Result<(), (RawFd, SysError)> {
+    let mut kept: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd > 2).collect();
+    kept.sort_unstable();
+    kept.dedup();
+    let mut from: libc::c_uint = 3;
+    let mut ranges = true;
+    for &fd in kept.iter().chain([&RawFd::MAX]) {
+        let up_to = fd.unsigned_abs();
+        if up_to > from {
+            // SAFETY: the call takes three numbers, and marks descriptors without closing any.
+            let answer =
+                unsafe { libc::syscall(libc::SYS_close_range, from, up_to - 1, libc::CLOSE_RANGE_CLOEXEC) };
+            ranges &= answer == 0;
+        }
+        from = up_to + 1;
+    }
+    if !ranges {
+        let names = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+        for fd in names.filter_map(|name| name.ok()?.file_name().to_str()?.parse::<RawFd>().ok()) {
+            if fd > 2 && !kept.contains(&fd) {
+                // SAFETY: the command takes a number.
+                unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+            }
+        }
+    }
+    for &fd in keep {
+        // SAFETY: the command takes a number.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } != 0 {
+            return Err((fd, last(|| Call::Fcntl("F_SETFD, 0"))));
+        }
+    }
+    Ok(())
+}
+
+/// Says whether this process has no thread but its first: only such a one may enter user, mount and time namespaces, see setns(2).
+pub fn is_single_threaded() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    // The directory has two links of its own, and one for each thread.
+    std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3)
+}
+
+/// What becomes of the half of a fork(2).
+pub enum Forked {
+    /// This is the parent; the child has this pid.
+    Parent(i32),
+    /// This is the child.
+    Child,
+}
+
+/// Makes a copy of this process, which has to have a single thread: fork(2).
+///
+/// # Errors
+/// `EAGAIN` where no more processes may be made; also where there are other threads.
+pub fn fork() -> Result<Forked, SysError> {
+    if !is_single_threaded() {
+        return Err(SysError::new(Call::Fork, Errno::EAGAIN));
+    }
+    #[expect(clippy::disallowed_methods, reason = "sys is where processes are made")]
+    // SAFETY: there is no other thread, so the child is as good as the parent.
+    match unsafe { libc::fork() } {
+        -1 => Err(last(|| Call::Fork)),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid)),
+    }
+}
+
+/// Ends this process at once, without running anything that was left for the end.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    use crate::sys::program::Otherwise;
+
+    fn reports(program: &Program) -> Vec<Report> {
+        let (read, write) = pipe().expect("a pipe");
+        let child = start(program, write.as_fd(), [None; 3]).expect("a child");
+        drop(write);
+        let mut all = Vec::new();
+        while let Some(report) = read_report(read.as_fd()).expect("a pipe") {
+            all.push(report);
+        }
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).expect("a child");
+        all
+    }
+
+    #[test]
+    fn a_failure_is_reported_and_ends_the_program() {
+        let mut program = Program::default();
+        let none = std::ffi::CString::new("/nsx/is/not/there").expect("no NUL");
+        program.chdir_root();
+        program.chdir(&none, Otherwise::Stop);
+        program.exit(0);
+        assert_eq!(reports(&program), [Report::Failed(1, Errno::ENOENT)]);
+    }
+
+    #[test]
+    fn where_a_program_goes_on_nothing_stale_is_used() {
+        let mut program = Program::default();
+        let none = std::ffi::CString::new("/nsx/is/not/there").expect("no NUL");
+        program.chdir(&none, Otherwise::GoOn);
+        program.check_directory(Otherwise::Stop);
+        program.exit(0);
+        assert_eq!(reports(&program), [Report::Failed(0, Errno::ENOENT)]);
+        let mut told = Vec::new();
+        let mut program = Program::default();
+        program.begin(7);
+        program.chdir(&none, Otherwise::GoOn);
+        assert_eq!(program.run(|failure| told.push((failure.step, failure.error.errno))), Ok(()));
+        assert_eq!(told, [(7, Errno::ENOENT)]);
+    }
+
+    #[test]
+    fn a_sibling_executes_and_the_stub_goes_elsewhere() {
+        let mut program = Program::default();
+        let (end, hold) = pipe().expect("a pipe");
+        let fork = program.fork_sibling();
+        let text = |text: &str| std::ffi::CString::new(text).expect("no NUL");
+        let arguments = program.strings(&[text("sh"), text("-c"), text("exit $CODE")]);
+        let environment = program.strings(&[text("CODE=42")]);
+        program.exec(&text("/nsx/sh"), arguments, environment, Otherwise::GoOn);
+        program.exec(&text("/bin/sh"), arguments, environment, Otherwise::Stop);
+        let parent = program.here();
+        program.patch(fork, parent);
+        program.wait_for_end(end.as_fd());
+        program.exit(0);
+
+        let (read, write) = pipe().expect("a pipe");
+        let stub = start(&program, write.as_fd(), [None; 3]).expect("a child");
+        drop(write);
+        let mut all: Vec<Report> =
+            (0..2).filter_map(|_| read_report(read.as_fd()).expect("a pipe")).collect();
+        all.sort_by_key(|report| matches!(report, Report::Failed(..)));
+        let [Report::Forked(0, child), Report::Failed(1, Errno::ENOENT)] = all[..] else { panic!("{all:?}") };
+        let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).expect("our child");
+        assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 42)), "{status:?}");
+        drop(hold);
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(stub), None).expect("our child, too");
+    }
+
+    #[test]
+    fn reports_are_read_as_they_are_sent() {
+        let (read, write) = pipe().expect("a pipe");
+        for report in [Report::Failed(3, Errno::EPERM), Report::Forked(70_000, 4_194_304)] {
+            report.send(write.as_fd());
+            assert_eq!(read_report(read.as_fd()), Ok(Some(report)));
+        }
+        drop(write);
+        assert_eq!(read_report(read.as_fd()), Ok(None));
+    }
+}
