@@ -1,7 +1,7 @@
 //! nsx: see, enter and build Linux isolation.
 //!
 //! The library behind the `nsx` command: it finds every namespace on a host ([`scan`]), links them into a picture
-//! ([`model::Snapshot`]) and chooses from it ([`select`]). It makes no promise of stability before 1.0. With the feature `cli` (the
+//! ([`model::Snapshot`]), chooses from it ([`select`]) and enters what was chosen ([`launch`]). It makes no promise of stability before 1.0. With the feature `cli` (the
 //! default) it also holds the command line itself (`cmd`) and what it prints (`render`).
 //!
 //! The modules stand in the order of their layers: each may use those above it. ARCHITECTURE.md is the map.
@@ -14,9 +14,12 @@ pub mod sys;
 
 pub mod proc;
 
+pub mod cgroup;
 pub mod engine;
 pub mod scan;
 pub mod select;
+
+pub mod launch;
 
 #[cfg(feature = "cli")]
 pub mod render;

@@ -1,7 +1,11 @@
 //! From a situation to something to type: the hints below errors. A table; whatever it needs to know comes with the error.
 
+mod enter;
+
 use nix::unistd::geteuid;
 
+use super::enter::NotExecuted;
+use crate::launch::EnterError;
 use crate::model::Gap;
 use crate::select::TargetError;
 use crate::sys::Errno;
@@ -21,12 +25,38 @@ impl std::fmt::Display for NoProc {
 
 impl std::error::Error for NoProc {}
 
+/// The `/proc` that was given is not that of the caller's pid namespace.
+#[derive(Debug)]
+pub struct NotOwnProc {
+    /// The directory.
+    pub path: std::path::PathBuf,
+}
+
+impl std::fmt::Display for NotOwnProc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot enter by {}: it is not procfs of the caller's own pid namespace", self.path.display())
+    }
+}
+
+impl std::error::Error for NotOwnProc {}
+
 /// Returns what to do about an error, where the cause is known.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(no_proc) = error.downcast_ref::<NoProc>() {
         return Some(format!("mount it first: mount -t proc proc {}", no_proc.path.display()));
     }
-    error.downcast_ref::<TargetError>().and_then(|error| target(error, geteuid().is_root()))
+    if let Some(NotOwnProc { path }) = error.downcast_ref() {
+        return Some(format!("mount one first: mount -t proc proc {}", path.display()));
+    }
+    let root = geteuid().is_root();
+    if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {
+        return enter::not_executed(not_executed);
+    }
+    match error.downcast_ref::<EnterError>() {
+        Some(EnterError::Target(error)) => target(error, root),
+        Some(error) => enter::hint(error, root),
+        None => error.downcast_ref::<TargetError>().and_then(|error| target(error, root)),
+    }
 }
 
 fn target(error: &TargetError, root: bool) -> Option<String> {

@@ -160,7 +160,7 @@ impl Asked {
             Resolved::Process(_, namespaces) => {
                 asked.of_processes.get_or_insert_default().extend(namespaces.into_iter().flatten());
             }
-            Resolved::Namespace(kind, id) => asked.namespaces.push((kind, id)),
+            Resolved::Namespace(kind, id, _) => asked.namespaces.push((kind, id)),
         };
         for target in &args.tasks {
             add(resolve_process(root, target)?);

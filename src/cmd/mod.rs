@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+pub mod enter;
 pub mod exit;
 pub mod ls;
 pub mod ui;
@@ -15,13 +16,15 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::launch::EnterError;
+use enter::NotExecuted;
 pub use exit::Exit;
 use ui::{ColorChoice, Ui};
 
 /// See, enter and build Linux isolation
 ///
-/// nsx shows the namespaces of a host: what is isolated from what, who is in there, and what keeps it alive. Every answer also comes
-/// as JSON.
+/// nsx shows the namespaces of a host: what is isolated from what, who is in there, and what keeps it alive; and it runs commands in
+/// them. Every answer also comes as JSON.
 #[derive(Debug, Parser)]
 #[command(name = "nsx", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
@@ -48,6 +51,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Ls(Box<ls::LsArgs>),
+    Enter(Box<enter::EnterArgs>),
 }
 
 /// Returns the definition of the command line, for man pages and completions.
@@ -71,6 +75,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
     let ui = Ui::new(cli.global.color);
     match cli.command {
         Command::Ls(args) => ls::run(&args, &cli.global, &ui),
+        Command::Enter(args) => enter::run(&args, &cli.global, &ui),
     }
 }
 
@@ -95,7 +100,20 @@ pub fn report(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     ui::error(error, advice::hint(error).as_deref());
-    if error.is::<UsageError>() { Exit::Usage } else { Exit::Failed }
+    exit_code(error)
+}
+
+/// Returns the exit code for an error.
+fn exit_code(error: &anyhow::Error) -> Exit {
+    if error.is::<UsageError>() {
+        Exit::Usage
+    } else if error.is::<EnterError>() || error.is::<advice::NotOwnProc>() {
+        Exit::NotStarted
+    } else if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {
+        if not_executed.is_absent() { Exit::NotFound } else { Exit::NotExecutable }
+    } else {
+        Exit::Failed
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Parsers of option values: text in, types of the model out, with the values that completions offer.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::model::NsKind;
+use crate::launch::{Caps, Id, Timeout};
+use crate::model::id::parse_decimal;
+use crate::model::{CapSet, NsKind};
 use crate::render::column::{COLUMNS, find};
 use crate::select::{Expr, TreeBy};
 
@@ -99,6 +103,62 @@ pub fn expression(text: &str) -> Result<Expr, String> {
     })
 }
 
+/// Parses `-S` and `-G`.
+///
+/// # Errors
+/// Whatever is neither a number nor `follow`.
+pub fn id(text: &str) -> Result<Id, String> {
+    // The largest number stands for "no change" in setresuid(2).
+    match parse_decimal::<u32>(text.as_bytes()) {
+        Some(number) if number != u32::MAX => Ok(Id::Number(number)),
+        None if text == "follow" => Ok(Id::Follow),
+        _ => Err("neither a number nor `follow`".to_owned()),
+    }
+}
+
+/// Parses `--caps`.
+///
+/// # Errors
+/// The name that is no capability's.
+pub fn capabilities(text: &str) -> Result<Caps, String> {
+    match text {
+        "target" => Ok(Caps::Target),
+        "none" => Ok(Caps::Only(CapSet::EMPTY)),
+        list => CapSet::parse(list).map(Caps::Only).map_err(|name| format!("no capability is called {name:?}")),
+    }
+}
+
+/// Parses `--timeout`.
+///
+/// # Errors
+/// Whatever is no time.
+pub fn timeout(text: &str) -> Result<Timeout, String> {
+    /// How long a command that is asked to end may take for it, as docker-stop(1) has it.
+    const GRACE: Duration = Duration::from_secs(10);
+    let (after, grace) = match text.split_once(',') {
+        Some((after, grace)) => (duration(after)?, duration(grace)?),
+        None => (duration(text)?, GRACE),
+    };
+    Ok(Timeout { after, grace })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: a number with ms, s, m, h or d");
+    let unit_at = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return Err(wrong()),
+    };
+    let plain = !number.is_empty() && number.chars().all(|character| character.is_ascii_digit() || character == '.');
+    let number: f64 = number.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
+    Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +173,41 @@ mod tests {
         assert_eq!(parse("all"), Some(ColumnWord::All));
         assert_eq!(parse("NSX"), None);
         assert_eq!(parse("+"), None);
+    }
+
+    #[test]
+    fn times_have_units() {
+        let of = |milliseconds| Duration::from_millis(milliseconds);
+        for (text, after, grace) in [
+            ("30", 30_000, 10_000),
+            ("1.5s", 1_500, 10_000),
+            ("300ms", 300, 10_000),
+            ("2m,1", 120_000, 1_000),
+            ("1h,500ms", 3_600_000, 500),
+        ] {
+            assert_eq!(timeout(text), Ok(Timeout { after: of(after), grace: of(grace) }), "{text}");
+        }
+        for text in ["", "0", "-1", "+1", "1x", "s", "1e3", ".", "1,", ",1", "inf", "nan", "1 s", "99999999999999999999d"] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_numbers_or_the_targets() {
+        assert_eq!(id("0"), Ok(Id::Number(0)));
+        assert_eq!(id("4294967294"), Ok(Id::Number(4_294_967_294)));
+        assert_eq!(id("follow"), Ok(Id::Follow));
+        for text in ["", "-1", "+0", "0x0", " 1", "1:", ":1", "4294967295", "4294967296", "root"] {
+            assert!(id(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn capabilities_are_a_list_or_a_word() {
+        assert_eq!(capabilities("target"), Ok(Caps::Target));
+        assert_eq!(capabilities("none"), Ok(Caps::Only(CapSet::EMPTY)));
+        assert_eq!(capabilities("CAP_SYS_ADMIN"), Ok(Caps::Only(CapSet::SYS_ADMIN)));
+        assert!(capabilities("net_admin,nothing").is_err_and(|error| error.contains("nothing")));
     }
 
     #[test]

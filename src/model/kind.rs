@@ -236,7 +236,7 @@ impl fmt::Display for NsKind {
 }
 
 /// A set of namespace kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindSet(u8);
 
 impl KindSet {
@@ -254,6 +254,11 @@ impl KindSet {
     /// Says whether `kind` is in the set.
     pub const fn contains(self, kind: NsKind) -> bool {
         self.0 & (1 << kind as u8) != 0
+    }
+
+    /// Says whether there is no kind in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Goes through the kinds of the set, in alphabetical order.

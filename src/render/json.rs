@@ -209,7 +209,8 @@ pub fn columns(defaults: &[&str], to: &mut dyn Write) -> io::Result<()> {
     write(&ColumnsJson { schema: "nsx.columns/1", columns }, to)
 }
 
-fn write(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
+/// Writes a document.
+pub(super) fn write(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
     let formatter = Escaping(serde_json::ser::PrettyFormatter::new());
     let mut serializer = serde_json::Serializer::with_formatter(&mut *to, formatter);
     document.serialize(&mut serializer)?;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod column;
+pub mod explain;
 pub mod json;
 pub mod row;
 pub mod style;

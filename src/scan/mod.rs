@@ -16,13 +16,13 @@ mod tasks;
 mod threads;
 mod visit;
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use describe::describe;
 
 use crate::model::gap::GapOf;
-use crate::model::{GapWhat, Holder, KindSet, NsKind, NsName, Observations, Pid, Process, Snapshot};
+use crate::model::{GapWhat, Holder, KindSet, NsId, NsKind, NsName, Observations, Pid, Process, Snapshot};
 use crate::proc::{ProcPid, ProcRoot, parse};
 use crate::sys::{SysError, errno_name, probe};
 use tasks::Walker;
@@ -117,17 +117,7 @@ pub fn scan(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Snapshot, SysE
 /// # Errors
 /// As [`scan`].
 pub fn observe(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observations, SysError> {
-    let kinds = options.kinds_to_read();
-    let (mut observations, sockets) = tasks::walk(root, options)?;
-    let wanted = if kinds.contains(NsKind::Net) { sockets } else { Vec::new() };
-    let kept = AFTER_PROCESSES(root, &mut observations, wanted);
-    if let Ok(own) = root.own_process().and_then(|own| own.namespaces()) {
-        observations.own = own;
-    }
-    observations.initial = initial_by_kthreadd(&observations.processes);
-    note_hidden_processes(root, &mut observations);
-
-    let mut visitor = Visitor::new(root, kinds, observations, kept);
+    let mut visitor = first_pass(root, options)?;
     visitor.run();
     for source in PER_HOST {
         source(&mut visitor);
@@ -139,8 +129,32 @@ pub fn observe(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observation
     Ok(observations)
 }
 
+/// Finds the namespace with this inode, whatever holds it, and opens it. `None` where there is none that may be opened.
+///
+/// # Errors
+/// As [`scan`].
+pub fn open(root: &ProcRoot, kind: Option<NsKind>, id: NsId) -> Result<Option<(NsKind, OwnedFd)>, SysError> {
+    let found = first_pass(root, &ScanOptions::default())?.take(id);
+    Ok(found.filter(|(found, _)| kind.is_none_or(|kind| kind == *found)))
+}
+
+/// Reads the names of all namespaces.
+fn first_pass<'a>(root: &'a ProcRoot, options: &ScanOptions<'_>) -> Result<Visitor<'a>, SysError> {
+    let kinds = options.kinds_to_read();
+    let (mut observations, sockets) = tasks::walk(root, options)?;
+    let wanted = if kinds.contains(NsKind::Net) { sockets } else { Vec::new() };
+    let kept = AFTER_PROCESSES(root, &mut observations, wanted);
+    if let Ok(own) = root.own_process().and_then(|own| own.namespaces()) {
+        observations.own = own;
+    }
+    observations.initial = initial_by_kthreadd(&observations.processes);
+    note_hidden_processes(root, &mut observations);
+
+    Ok(Visitor::new(root, kinds, observations, kept))
+}
+
 /// Returns the net and mnt namespaces of kthreadd, which never leaves the initial ones; it is process 2 of the initial pid namespace.
-fn initial_by_kthreadd(processes: &[Process]) -> Vec<crate::model::NsId> {
+fn initial_by_kthreadd(processes: &[Process]) -> Vec<NsId> {
     processes
         .iter()
         .filter(|process| process.pid == Pid(2) && process.ppid == Pid(0) && process.kernel)

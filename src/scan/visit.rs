@@ -54,6 +54,9 @@ pub(super) struct Visitor<'a> {
     ways: HashMap<NsName, Vec<Way>>,
     queue: VecDeque<NsName>,
     queued: HashSet<NsName>,
+    /// The namespace that somebody wants to have open in the end.
+    wanted: Option<NsId>,
+    taken: Option<(NsKind, OwnedFd)>,
 }
 
 impl<'a> Visitor<'a> {
@@ -70,6 +73,8 @@ impl<'a> Visitor<'a> {
             ways: HashMap::new(),
             queue: VecDeque::new(),
             queued: HashSet::new(),
+            wanted: None,
+            taken: None,
         };
         let mut recent = [None; 8];
         for process in &observations.processes {
@@ -101,6 +106,18 @@ impl<'a> Visitor<'a> {
         visitor.kept = kept;
         visitor.observations = observations;
         visitor
+    }
+
+    /// Visits everything, and returns the namespace with this inode, open.
+    pub(super) fn take(mut self, id: NsId) -> Option<(NsKind, OwnedFd)> {
+        self.wanted = Some(id);
+        self.run();
+        for source in super::PER_HOST {
+            if self.taken.is_none() {
+                source(&mut self);
+            }
+        }
+        self.taken
     }
 
     /// Returns everything that was found. What could not be opened by any way, listns(2) included, is a gap.
@@ -164,7 +181,7 @@ impl<'a> Visitor<'a> {
 
     /// Visits everything that is queued, and what turns up meanwhile.
     pub(super) fn run(&mut self) {
-        while let Some(name) = self.queue.pop_front() {
+        while let Some(name) = self.queue.pop_front().filter(|_| self.taken.is_none()) {
             if self.observations.relations.contains_key(&name) {
                 continue;
             }
@@ -185,6 +202,9 @@ impl<'a> Visitor<'a> {
             return;
         }
         self.observations.relations.insert(name, crate::model::Relations::default());
+        if self.wanted == Some(name.id) {
+            self.taken = namespace.try_clone_to_owned().ok().map(|namespace| (name.kind, namespace));
+        }
         for source in PER_NAMESPACE {
             source(self, name, namespace);
         }

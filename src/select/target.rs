@@ -4,7 +4,7 @@
 //! or fails. Names of containers, units and pods are not among the forms yet: they take an engine to resolve.
 
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -39,8 +39,8 @@ pub enum Target {
 pub enum Resolved {
     /// A process or thread, held by its directory, with its namespaces.
     Process(ProcPid, NsArray),
-    /// A namespace, of this kind if that is known. Whether it exists is for a scan to say.
-    Namespace(Option<NsKind>, NsId),
+    /// A namespace, of this kind if that is known, and open if a file led to it. Else a scan says whether it exists.
+    Namespace(Option<NsKind>, NsId, Option<OwnedFd>),
 }
 
 /// Why a target means nothing here.
@@ -140,15 +140,19 @@ pub fn resolve(root: &ProcRoot, target: &Target) -> Result<Resolved, TargetError
     match target {
         Target::Number(number) => match process(root, Pid(*number)) {
             Err(TargetError::NoProcess(..)) => {
-                NsId::new(*number).map(|id| Resolved::Namespace(None, id)).ok_or(TargetError::Nothing(*number))
+                NsId::new(*number).map(|id| Resolved::Namespace(None, id, None)).ok_or(TargetError::Nothing(*number))
             }
             found => found,
         },
         Target::PidInode(..) | Target::Own => resolve_process(root, target),
-        Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id)),
-        Target::Netns(name) => file(PathBuf::from(NETNS_DIRECTORY).join(name)),
-        Target::File(path) => file(path.clone()),
+        Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id, None)),
+        Target::Netns(name) => resolve_file(PathBuf::from(NETNS_DIRECTORY).join(name)),
+        Target::File(path) => resolve_file(path.clone()),
     }
+}
+
+fn resolve_file(path: PathBuf) -> Result<Resolved, TargetError> {
+    open_file(path).map(|(kind, id, namespace)| Resolved::Namespace(kind, id, Some(namespace)))
 }
 
 /// Finds the process that a target means; what can only be a namespace is refused.
@@ -199,7 +203,11 @@ fn namespaces(root: &ProcRoot, process: ProcPid) -> Result<Resolved, TargetError
     }
 }
 
-fn file(path: PathBuf) -> Result<Resolved, TargetError> {
+/// Opens the namespace that a file is, once it has proved to be one.
+///
+/// # Errors
+/// Where there is no such file, or it is no namespace.
+pub fn open_file(path: PathBuf) -> Result<(Option<NsKind>, NsId, OwnedFd), TargetError> {
     let bytes = path.as_os_str().as_bytes();
     let failed = |errno| TargetError::NoFile(path.clone(), SysError::new(Call::Openat(bytes.to_vec()), errno));
     let c_path = std::ffi::CString::new(bytes).map_err(|_| failed(Errno::EINVAL))?;
@@ -216,7 +224,7 @@ fn file(path: PathBuf) -> Result<Resolved, TargetError> {
     let id = nsfs::inode(namespace.as_fd()).ok().flatten();
     let kind = nsfs::kind(namespace.as_fd()).ok().flatten();
     match id {
-        Some(id) => Ok(Resolved::Namespace(kind, id)),
+        Some(id) => Ok((kind, id, namespace)),
         None => Err(TargetError::NotNamespace(path)),
     }
 }
@@ -269,7 +277,7 @@ mod tests {
         let target = Target::File("/dev/null".into());
         assert!(matches!(resolve(&root, &target), Err(TargetError::NotNamespace(_))));
         let target = Target::File("/proc/self/ns/net".into());
-        assert!(matches!(resolve(&root, &target), Ok(Resolved::Namespace(Some(NsKind::Net), _))));
+        assert!(matches!(resolve(&root, &target), Ok(Resolved::Namespace(Some(NsKind::Net), _, Some(_)))));
     }
 
     proptest! {

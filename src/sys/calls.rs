@@ -4,7 +4,7 @@
 //! order they make sense (`launch::plan`).
 
 use std::ffi::CString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::error::{Call, Errno};
 use super::program::{Arg, Otherwise, Program, Strings};
@@ -252,6 +252,20 @@ impl Program {
     /// Dies by SIGKILL when the parent does: `PR_SET_PDEATHSIG`. A change of ids takes this back, so it comes after them.
     pub fn die_with_parent(&mut self) {
         self.prctl("PR_SET_PDEATHSIG, SIGKILL", libc::PR_SET_PDEATHSIG, [libc::SIGKILL as u64, 0], Otherwise::Stop);
+    }
+
+    /// Says that everything is ready for the command: a report of pid 0. Where nobody is left to hear it, the program ends.
+    pub fn say_ready(&mut self, report: BorrowedFd<'_>) {
+        let place = self.here() as u64;
+        let args = [Arg::Number(report.as_raw_fd().into()), self.words(&[place << 32]), Arg::Number(8)];
+        self.add(Call::Write("the pipe to nsx"), libc::SYS_write, &args, Otherwise::Stop);
+    }
+
+    /// Closes the standard streams and whatever else the list uses but a pipe to wait for: close(2).
+    pub fn close_streams_and(&mut self, report: BorrowedFd<'_>) {
+        for fd in [0, 1, 2, report.as_raw_fd()] {
+            self.push(Call::Close, libc::SYS_close, &[Arg::Number(fd.into())], stub::CONTINUE | stub::QUIET);
+        }
     }
 
     /// Reads from a pipe until its other end is closed: read(2). Nobody ever writes to it.

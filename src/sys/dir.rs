@@ -40,6 +40,22 @@ pub fn open_read_cwd(path: &CStr) -> Result<OwnedFd, Errno> {
     open(path, libc::O_RDONLY | libc::O_NOCTTY | libc::O_NONBLOCK)
 }
 
+/// Opens the directory at a path that the user named, as a place to start from.
+///
+/// # Errors
+/// `ENOENT` where it is not there, `EACCES`, `ENOTDIR`.
+pub fn open_directory_cwd(path: &CStr) -> Result<OwnedFd, Errno> {
+    open(path, libc::O_PATH | libc::O_DIRECTORY)
+}
+
+/// Opens the file at a path for writing. It never becomes the controlling terminal.
+///
+/// # Errors
+/// `ENOENT` where it is not there, `EACCES`, `EROFS`.
+pub fn open_write_cwd(path: &CStr) -> Result<OwnedFd, Errno> {
+    open(path, libc::O_WRONLY | libc::O_NOCTTY)
+}
+
 /// Opens a directory to read its entries.
 ///
 /// # Errors

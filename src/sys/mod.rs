@@ -11,6 +11,7 @@ pub mod calls;
 pub mod cred;
 pub mod dir;
 pub mod error;
+pub mod inside;
 pub mod mount;
 pub mod netlink;
 pub mod nsfs;

@@ -102,6 +102,14 @@ pub fn changed_child() -> Option<(i32, Change)> {
     Some((pid as i32, change))
 }
 
+/// Says whether there is a child to wait for.
+pub fn has_children() -> bool {
+    // SAFETY: with WNOWAIT nothing is reaped, and the structure may be left out.
+    let answer =
+        unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) };
+    answer == 0
+}
+
 /// Sends a signal to a process, or, where the pid is negative, to a process group: kill(2).
 ///
 /// # Errors
@@ -128,6 +136,12 @@ pub fn die_by(signal: i32) {
         let mask = 1u64 << (signal - 1).clamp(0, 63);
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const mask, std::ptr::null::<u64>(), 8);
     }
+}
+
+/// Has SIGPIPE kill again, which Rust makes nsx ignore: what nsx becomes is not to inherit that.
+pub fn default_pipe() {
+    // SAFETY: the default disposition runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// Adopts the orphans among one's descendants: `PR_SET_CHILD_SUBREAPER`. Those in another pid namespace go to its first process.

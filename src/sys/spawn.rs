@@ -152,6 +152,21 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), (RawFd, SysError)> {
     Ok(())
 }
 
+/// Writes a text to a descriptor that the user named by its number.
+///
+/// # Errors
+/// `EBADF` where it is not open, `EPIPE`.
+pub fn write_to(fd: RawFd, text: &[u8]) -> Result<(), SysError> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        // SAFETY: `rest` is valid for reads of its length; what is behind the number is the user's choice.
+        let written = retry(|| unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) } as _)
+            .map_err(|errno| SysError::new(Call::Write("the status descriptor"), errno))?;
+        rest = &rest[(written as usize).min(rest.len())..];
+    }
+    Ok(())
+}
+
 /// Says whether this process has no thread but its first: only such a one may enter user, mount and time namespaces, see setns(2).
 pub fn is_single_threaded() -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -57,7 +57,7 @@ fn commands() -> Vec<(String, clap::Command)> {
 
 fn exit_status() -> String {
     let mut section = ".SH \"EXIT STATUS\"\n".to_owned();
-    for exit in Exit::ALL {
+    for exit in Exit::OF_VIEWS {
         let _ = writeln!(section, ".TP\n\\fB{}\\fR\n{}", exit.code(), exit.meaning());
     }
     section

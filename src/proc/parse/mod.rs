@@ -5,12 +5,14 @@
 
 mod cgroup;
 mod fdinfo;
+mod idmap;
 mod mountinfo;
 mod stat;
 mod status;
 
-pub use cgroup::cgroup;
+pub use cgroup::{CgroupLine, cgroup, cgroup_lines};
 pub use fdinfo::fdinfo_inode;
+pub use idmap::IdMap;
 pub use mountinfo::{MountLine, mountinfo, unescape_octal};
 pub use stat::{Stat, stat};
-pub use status::effective_uid;
+pub use status::{Credentials, credentials, effective_uid};

@@ -10,6 +10,8 @@ pub struct Stat<'a> {
     pub comm: &'a [u8],
     /// The parent (field 4).
     pub ppid: Pid,
+    /// The session (field 6).
+    pub session: u32,
     /// Whether it is a kernel thread (`PF_KTHREAD` in field 9).
     pub kernel: bool,
     /// Whether its first thread is about to exit or has exited (`PF_EXITING` in field 9): a zombie, or soon to be one.
@@ -35,11 +37,12 @@ pub fn stat(line: &[u8]) -> Option<Stat<'_>> {
     // Field 3 is the first one behind the name.
     let mut fields = rest.split(|byte| byte.is_ascii_whitespace()).skip(1);
     let ppid = Pid(parse_decimal(fields.next()?)?);
-    let flags: u64 = parse_decimal(fields.nth(4)?)?;
+    let session = parse_decimal(fields.nth(1)?)?;
+    let flags: u64 = parse_decimal(fields.nth(2)?)?;
     let nthreads = parse_decimal(fields.nth(10)?)?;
     let start_time_ticks = parse_decimal(fields.nth(1)?)?;
     let (kernel, exiting) = (flags & PF_KTHREAD != 0, flags & PF_EXITING != 0);
-    Some(Stat { comm, ppid, kernel, exiting, nthreads, start_time_ticks })
+    Some(Stat { comm, ppid, session, kernel, exiting, nthreads, start_time_ticks })
 }
 
 #[cfg(test)]

@@ -1,0 +1,334 @@
+//! From the steps of a plan to the system calls that make them. The steps keep their order; each call knows its step.
+//!
+//! Not here: which steps there are, and why in this order (`plan`).
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::enter::EnterError;
+use super::facts::Held;
+use super::plan::{Action, Facts, Plan, Step};
+use super::request::Request;
+use crate::model::{CapSet, KindSet, NsKind};
+use crate::proc::ProcRoot;
+use crate::sys::program::{Otherwise, Program, Strings};
+use crate::sys::{Call, Errno, SysError};
+
+/// Where programs are looked for in a root directory that is not the caller's, after the directories of PATH: a PATH that fits the host
+/// need not fit it.
+const STANDARD_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Shells to try in a root directory that is not the caller's.
+const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
+
+/// What ties the processes together that run the list.
+pub struct Wiring<'a> {
+    /// Where failures go.
+    pub report: BorrowedFd<'a>,
+    /// The pipe that ends when nsx does.
+    pub lifeline: BorrowedFd<'a>,
+    /// The terminal of the command, if it gets one of its own.
+    pub terminal: Option<BorrowedFd<'a>>,
+    /// The signals that the command starts with blocked.
+    pub mask: u64,
+}
+
+/// What the command finds.
+pub struct Surroundings {
+    environment: Vec<CString>,
+    path: Vec<u8>,
+}
+
+impl Surroundings {
+    /// Puts the environment together: the target's, or the caller's.
+    pub fn new(request: &Request, plan: &Plan, held: &Held) -> Surroundings {
+        let mut variables: Vec<(Vec<u8>, Vec<u8>)> = match &held.environment {
+            Some(theirs) => theirs
+                .split(|&byte| byte == 0)
+                .filter_map(|variable| {
+                    let equals = variable.iter().position(|&byte| byte == b'=')?;
+                    (equals > 0).then(|| (variable[..equals].to_vec(), variable[equals + 1..].to_vec()))
+                })
+                .collect(),
+            None => std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect(),
+        };
+        let value = |variables: &[(Vec<u8>, Vec<u8>)], name: &[u8]| {
+            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
+        if held.environment.is_some() && plan.terminal && value(&variables, b"TERM").is_none() {
+            // What kind of terminal the caller has is no matter of the target's.
+            variables.extend(std::env::var_os("TERM").map(|term| (b"TERM".to_vec(), term.into_vec())));
+        }
+        let mut path = value(&variables, b"PATH");
+        if plan.other_root && request.tools.is_none() && held.environment.is_none() {
+            let mut all = path.unwrap_or_default();
+            for folder in STANDARD_PATH.split(|&byte| byte == b':') {
+                if !all.split(|&byte| byte == b':').any(|known| known == folder) {
+                    if !all.is_empty() {
+                        all.push(b':');
+                    }
+                    all.extend_from_slice(folder);
+                }
+            }
+            variables.retain(|(name, _)| name != b"PATH");
+            variables.push((b"PATH".to_vec(), all.clone()));
+            path = Some(all);
+        }
+        let environment = variables
+            .into_iter()
+            .filter_map(|(name, value)| CString::new([&name[..], b"=", &value].concat()).ok())
+            .collect();
+        Surroundings { environment, path: path.unwrap_or_else(|| STANDARD_PATH.to_vec()) }
+    }
+}
+
+/// Makes the list. `by_shell` has /bin/sh run the command: it is a script without an interpreter line.
+///
+/// # Errors
+/// Where a word of the command has a NUL in it.
+pub fn compile(
+    plan: &Plan,
+    facts: &Facts,
+    held: &Held,
+    proc: &ProcRoot,
+    surroundings: &Surroundings,
+    wiring: Option<&Wiring<'_>>,
+    by_shell: Option<&CString>,
+) -> Result<Program, EnterError> {
+    let mut compiler = Compiler { plan, facts, held, proc, wiring, program: Program::default(), fork: None };
+    if let Some(wiring) = wiring {
+        compiler.program.forbid_tracing();
+        if wiring.terminal.is_none() {
+            compiler.program.new_session();
+        }
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        compiler.program.begin(index);
+        match &step.action {
+            Action::Exec { command } => compiler.exec(command, surroundings, by_shell)?,
+            _ => compiler.step(step)?,
+        }
+    }
+    compiler.finish();
+    Ok(compiler.program)
+}
+
+struct Compiler<'a> {
+    plan: &'a Plan,
+    facts: &'a Facts,
+    held: &'a Held,
+    proc: &'a ProcRoot,
+    wiring: Option<&'a Wiring<'a>>,
+    program: Program,
+    fork: Option<usize>,
+}
+
+impl Compiler<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), EnterError> {
+        let missing = || EnterError::Failed(format!("cannot do a step: {:?}", step.action), SysError::new(Call::Fstat, Errno::EBADF));
+        let (held, program) = (self.held, &mut self.program);
+        match &step.action {
+            Action::JoinCgroup { index, required } => {
+                let name = self.facts.cgroups.get(*index).and_then(|cgroup| cgroup.procs.as_ref().ok()).ok_or_else(missing)?;
+                let procs = held.cgroups.get(*index).and_then(Option::as_ref).ok_or_else(missing)?;
+                let otherwise = if *required { Otherwise::Stop } else { Otherwise::GoOn };
+                // 0 is whoever writes, in whatever pid namespace.
+                program.write(procs.as_fd(), b"0", name, otherwise);
+            }
+            Action::EnterTarget(kinds) => self.enter_target(*kinds).ok_or_else(missing)?,
+            Action::EnterFile(kind) => {
+                let namespace = held.namespaces[kind.index()].as_ref().ok_or_else(missing)?;
+                let id = self.facts.given[kind.index()].map(|id| format!("{kind}:[{id}]")).unwrap_or_default();
+                program.setns(namespace.as_fd(), KindSet::NONE.with(*kind), &id, Otherwise::Stop);
+            }
+            Action::EnterOwner(id) => {
+                let (_, owner) = held.owners.iter().find(|(owner, _)| owner == id).ok_or_else(missing)?;
+                let user = KindSet::NONE.with(NsKind::User);
+                program.setns(owner.as_fd(), user, &format!("user:[{id}]"), Otherwise::Stop);
+            }
+            Action::EnterUserParent => {
+                let parent = held.user_parent.as_ref().ok_or_else(missing)?;
+                let user = KindSet::NONE.with(NsKind::User);
+                program.setns(parent.as_fd(), user, "the parent user namespace", Otherwise::Stop);
+            }
+            Action::PrivateMounts => {
+                program.unshare_mounts();
+                program.keep_mounts_inside();
+            }
+            Action::ShowTarget(path) => {
+                let tree = held.tree.as_ref().ok_or_else(missing)?;
+                program.attach_tree(tree.as_fd(), &text(path.as_os_str())?);
+            }
+            Action::ShowFromTarget { from, to } => {
+                program.bind_tree(&text(from.as_os_str())?, &text(OsStr::new(to))?);
+            }
+            Action::ChangeRoot { target } => {
+                let root = held.root.as_ref().ok_or_else(missing)?;
+                program.fchdir(root.as_fd(), if *target { "the target's root" } else { "the root" }, Otherwise::Stop);
+                program.chroot_here();
+            }
+            Action::ChangeDirectory { target } => {
+                let directory = held.directory.as_ref().ok_or_else(missing)?;
+                let name = if *target { "the target's directory" } else { "the directory" };
+                program.fchdir(directory.as_fd(), name, Otherwise::Stop);
+                if *target {
+                    program.check_directory(Otherwise::Stop);
+                }
+            }
+            Action::FindDirectory { path, required } => {
+                let otherwise = if *required { Otherwise::Stop } else { Otherwise::GoOn };
+                if !required {
+                    program.chdir_root();
+                }
+                program.chdir(&text(path.as_os_str())?, otherwise);
+            }
+            Action::DropGroups => program.drop_groups(),
+            Action::SetGid(gid) => program.set_gid(*gid),
+            Action::SetUid(uid) => {
+                if self.plan.steps.iter().any(|step| {
+                    matches!(step.action, Action::LimitCaps { root: false, .. } | Action::KeepCaps(_))
+                }) {
+                    program.keep_caps();
+                }
+                program.set_uid(*uid);
+            }
+            Action::DropBounding(caps) => program.drop_from_bounding(*caps),
+            Action::LimitCaps { kept, root } => {
+                program.clear_ambient();
+                program.set_caps(*kept, if *root { CapSet::EMPTY } else { *kept });
+                if !root {
+                    program.raise_ambient(*kept);
+                }
+            }
+            Action::KeepCaps(kept) => {
+                program.set_caps(*kept, *kept);
+                program.raise_ambient(*kept);
+            }
+            Action::NoNewPrivs => program.no_new_privs(),
+            Action::Fork { .. } => {
+                self.fork = Some(program.fork_sibling());
+                program.new_group();
+                if let Some(terminal) = self.wiring.and_then(|wiring| wiring.terminal) {
+                    program.to_foreground(terminal);
+                }
+            }
+            Action::MountProc => program.mount_proc(Otherwise::GoOn),
+            Action::TakeContext(context) => {
+                let (attr, label) = if held.apparmor {
+                    (c"self/attr/apparmor/exec", format!("exec {context}"))
+                } else {
+                    (c"self/attr/exec", context.clone())
+                };
+                program.set_context(self.proc.as_fd(), &attr.to_owned(), label.as_bytes());
+            }
+            Action::Exec { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// With a pidfd in one call; with files one after the other, the user namespace last.
+    fn enter_target(&mut self, kinds: KindSet) -> Option<()> {
+        let pid = self.facts.target.as_ref()?.pid;
+        if let Some(pidfd) = &self.held.pidfd {
+            self.program.setns(pidfd.as_fd(), kinds, &format!("pidfd of {pid}"), Otherwise::Stop);
+            return Some(());
+        }
+        let user = [NsKind::User].into_iter().filter(|kind| kinds.contains(*kind));
+        for kind in kinds.iter().filter(|kind| *kind != NsKind::User).chain(user) {
+            let namespace = self.held.namespaces[kind.index()].as_ref()?;
+            let name = format!("/proc/{pid}/ns/{kind}");
+            self.program.setns(namespace.as_fd(), KindSet::NONE.with(kind), &name, Otherwise::Stop);
+        }
+        Some(())
+    }
+
+    fn exec(
+        &mut self,
+        command: &[OsString],
+        surroundings: &Surroundings,
+        by_shell: Option<&CString>,
+    ) -> Result<(), EnterError> {
+        let environment = self.program.strings(&surroundings.environment);
+        let candidates = candidates(command, surroundings, self.plan.other_root, by_shell)?;
+        if let Some(wiring) = self.wiring {
+            // After all changes of ids, which take it back; and whoever has lost its parent before learns it from the pipe.
+            self.program.die_with_parent();
+            self.program.say_ready(wiring.report);
+            self.program.set_mask(wiring.mask);
+            self.program.close_at_exec(&[wiring.report, wiring.lifeline]);
+        }
+        let mut arguments: Option<(Vec<CString>, Strings)> = None;
+        let last = candidates.len();
+        for (place, (path, words)) in candidates.into_iter().enumerate() {
+            let strings = match arguments.take() {
+                Some((known, strings)) if known == words => strings,
+                _ => self.program.strings(&words),
+            };
+            arguments = Some((words, strings));
+            let otherwise = if place + 1 == last { Otherwise::Stop } else { Otherwise::GoOn };
+            self.program.exec(&path, strings, environment, otherwise);
+        }
+        Ok(())
+    }
+
+    /// What the stub does when it has made the command's process.
+    fn finish(&mut self) {
+        let (Some(fork), Some(wiring)) = (self.fork, self.wiring) else { return };
+        let program = &mut self.program;
+        program.patch(fork, program.here());
+        if wiring.terminal.is_none() {
+            // It stays to end what is left of the command when nsx is killed, and holds nothing open meanwhile.
+            program.close_streams_and(wiring.report);
+            program.wait_for_end(wiring.lifeline);
+            program.kill_group();
+        }
+        program.exit(0);
+    }
+}
+
+/// Returns the programs to try, with their arguments.
+fn candidates(
+    command: &[OsString],
+    surroundings: &Surroundings,
+    other_root: bool,
+    by_shell: Option<&CString>,
+) -> Result<Vec<(CString, Vec<CString>)>, EnterError> {
+    let Some((name, _)) = command.split_first() else {
+        let own = std::env::var_os("SHELL").filter(|shell| shell.as_bytes().starts_with(b"/"));
+        let more = if other_root { &SHELLS[..] } else { &["/bin/sh"] };
+        let mut paths: Vec<OsString> = own.into_iter().collect();
+        paths.extend(more.iter().map(OsString::from).filter(|shell| !paths.contains(shell)).collect::<Vec<_>>());
+        return paths
+            .into_iter()
+            .map(|path| {
+                let file = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+                // A login shell, as nsenter(1) starts it.
+                Ok((text(&path)?, vec![text(OsStr::from_bytes(&[b"-", file].concat()))?]))
+            })
+            .collect();
+    };
+    let mut words = command.iter().map(|word| text(word)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(script) = by_shell {
+        words.splice(0..1, [text(OsStr::new("sh"))?, script.clone()]);
+        return Ok(vec![(text(OsStr::new("/bin/sh"))?, words)]);
+    }
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![(text(name)?, words)]);
+    }
+    surroundings
+        .path
+        .split(|&byte| byte == b':')
+        .map(|folder| {
+            let folder = if folder.is_empty() { b"." } else { folder };
+            Ok((text(OsStr::from_bytes(&[folder, b"/", name.as_bytes()].concat()))?, words.clone()))
+        })
+        .collect()
+}
+
+fn text(bytes: &OsStr) -> Result<CString, EnterError> {
+    CString::new(bytes.as_bytes()).map_err(|_| {
+        let call = Call::Execve(bytes.as_bytes().to_vec());
+        EnterError::Failed("a word has a NUL in it".to_owned(), SysError::new(call, Errno::EINVAL))
+    })
+}

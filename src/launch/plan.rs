@@ -1,0 +1,636 @@
+//! The plan: which steps enter a target, in which order, and why. Pure, and the only place that knows the order.
+//!
+//! The order, and its reasons:
+//!
+//! 1. The cgroup comes first: its files belong to the caller, who may write to them, and what is entered may hide them.
+//! 2. Then namespaces. A caller with CAP_SYS_ADMIN enters them with that, and the user namespace last, or in the same setns(2): in it
+//!    the capability would count no more for those that its parent owns. A caller without it enters a user namespace first that owns
+//!    them, because that is what gives the capability (user_namespaces(7)); with a chain of them, the topmost owner.
+//! 3. Then what needs capabilities in there: mounts, the root directory; then the working directory.
+//! 4. Groups, gid, uid, capabilities: after this nothing is left that would need any.
+//! 5. A pid namespace is that of children only, so the command is a child, made last: nothing of nsx is ever to be seen in there. Only a
+//!    `/proc` of its own has to be mounted from inside.
+//!
+//! Not here: how a step is done (`compile`), whether it may succeed (the kernel says that).
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::request::{Caps, Id, Place, Request};
+use crate::model::{CapSet, KindSet, NsArray, NsId, NsKind, Pid};
+use crate::proc::parse::{Credentials, IdMap};
+
+/// What the host says of the caller and the target.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The caller's own namespaces.
+    pub own: NsArray,
+    /// The caller's effective capabilities.
+    pub caps: CapSet,
+    /// All capabilities that the kernel knows.
+    pub all_caps: CapSet,
+    /// The caller's effective uid.
+    pub uid: u32,
+    /// Which of the standard streams are terminals.
+    pub terminals: [bool; 3],
+    /// The caller's working directory, where it has a path.
+    pub directory: Option<PathBuf>,
+    /// The process that was pointed at.
+    pub target: Option<TargetFacts>,
+    /// The namespaces that were given by file.
+    pub given: NsArray,
+    /// The user namespaces that own those to be entered, where the caller has no CAP_SYS_ADMIN of its own.
+    pub owners: [Option<Owner>; 8],
+    /// The user namespace that `--user-parent` means.
+    pub user_parent: Option<NsId>,
+    /// The ids in the user namespace that is entered.
+    pub ids: Option<UserFacts>,
+    /// The target's cgroups in which the caller is not.
+    pub cgroups: Vec<CgroupFacts>,
+}
+
+/// What the host says of the target.
+#[derive(Clone, Debug, Default)]
+pub struct TargetFacts {
+    /// Its pid.
+    pub pid: u32,
+    /// Its namespaces.
+    pub namespaces: NsArray,
+    /// Whether it is held by a pidfd.
+    pub pidfd: bool,
+    /// Whether its root directory is open.
+    pub root: bool,
+    /// What it is allowed; read when somebody asks for it.
+    pub credentials: Option<Credentials>,
+    /// Its security context, where there is one that confines.
+    pub context: Option<String>,
+}
+
+/// A user namespace that owns one that is to be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Which one.
+    pub id: NsId,
+    /// How far below the caller's own it is; 0 is the caller's own.
+    pub depth: u32,
+}
+
+/// The ids in a user namespace.
+#[derive(Clone, Debug, Default)]
+pub struct UserFacts {
+    /// Its user ids.
+    pub uids: IdMap,
+    /// Its group ids.
+    pub gids: IdMap,
+    /// Whether setgroups(2) is denied in it.
+    pub setgroups_denied: bool,
+}
+
+/// A cgroup of the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupFacts {
+    /// The hierarchy: `cgroup2`, or the controllers of a v1 hierarchy.
+    pub hierarchy: String,
+    /// The file to write to, or why there is none.
+    pub procs: Result<Vec<u8>, String>,
+}
+
+/// Who makes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// nsx, which then is the command.
+    Nsx,
+    /// A stub that stands for nsx, outside of the pid namespace.
+    Stub,
+    /// The process that will be the command.
+    Command,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Who::Nsx => "nsx",
+            Who::Stub => "stub",
+            Who::Command => "command",
+        })
+    }
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Joins the cgroup with this place in [`Facts::cgroups`]; it may fail where it is not required.
+    JoinCgroup {
+        /// Which one.
+        index: usize,
+        /// Whether it was asked for.
+        required: bool,
+    },
+    /// Enters these of the target's namespaces, in one call if there is a pidfd.
+    EnterTarget(KindSet),
+    /// Enters a namespace that was given by file.
+    EnterFile(NsKind),
+    /// Enters the user namespace that owns others, for its privilege.
+    EnterOwner(NsId),
+    /// Enters the user namespace that `--user-parent` means.
+    EnterUserParent,
+    /// Makes a mount namespace of one's own.
+    PrivateMounts,
+    /// Shows the target's root directory at a path in it.
+    ShowTarget(PathBuf),
+    /// Shows a directory of the target's root in place of the host's.
+    ShowFromTarget {
+        /// The directory.
+        from: PathBuf,
+        /// Where.
+        to: &'static str,
+    },
+    /// Makes the target's root directory, or the one that was given, the root directory.
+    ChangeRoot {
+        /// Whether it is the target's.
+        target: bool,
+    },
+    /// Changes to the target's working directory, or the one that was given.
+    ChangeDirectory {
+        /// Whether it is the target's.
+        target: bool,
+    },
+    /// Changes to a path that is looked up inside; one that is only kept may be missing.
+    FindDirectory {
+        /// The path.
+        path: PathBuf,
+        /// Whether it was asked for.
+        required: bool,
+    },
+    /// Gives up supplementary groups.
+    DropGroups,
+    /// Changes the group id.
+    SetGid(u32),
+    /// Changes the user id.
+    SetUid(u32),
+    /// Takes capabilities out of the bounding set: what root gets at execve(2) is what is left there.
+    DropBounding(CapSet),
+    /// Leaves the command these capabilities; those of a command that is not root have to be ambient.
+    LimitCaps {
+        /// Which ones.
+        kept: CapSet,
+        /// Whether the command is root.
+        root: bool,
+    },
+    /// Hands capabilities on to a command that is not root.
+    KeepCaps(CapSet),
+    /// Gives up gaining privileges by execve(2).
+    NoNewPrivs,
+    /// Makes the process that becomes the command.
+    Fork {
+        /// Whether it gets a terminal of its own.
+        terminal: bool,
+    },
+    /// Mounts procfs of the pid namespace.
+    MountProc,
+    /// Takes a security context at execve(2).
+    TakeContext(String),
+    /// Becomes the command.
+    Exec {
+        /// It and its arguments; none is a shell.
+        command: Vec<OsString>,
+    },
+}
+
+/// A step, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Who makes it.
+    pub who: Who,
+    /// What it does.
+    pub action: Action,
+    /// Why it is there, and why in this place.
+    pub why: String,
+}
+
+/// The steps, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// All of them.
+    pub steps: Vec<Step>,
+    /// What a user may wonder about: what was asked for and is not done.
+    pub notes: Vec<String>,
+    /// The kinds of namespace that are entered.
+    pub entered: KindSet,
+    /// Whether nsx stays and watches over the command.
+    pub forks: bool,
+    /// Whether the command gets a terminal of its own.
+    pub terminal: bool,
+    /// Whether the command finds other files than nsx.
+    pub other_root: bool,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// A namespace of the target is wanted, and no process was named.
+    NoProcess(&'static str),
+    /// The target has no namespace of the kind: the kernel has none.
+    NoKind(NsKind, Pid),
+    /// The id of the target has no name in the user namespace that is entered.
+    Unmapped(&'static str, u32),
+    /// The target has no security context that confines it.
+    NoContext(Pid),
+    /// The target's cgroup cannot be joined.
+    Cgroup(String, String),
+    /// The user namespace whose parent is wanted has none that may be seen.
+    NoUserParent,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlanError::NoProcess(what) => write!(f, "{what} takes a process as target (-t PID)"),
+            PlanError::NoKind(kind, pid) => {
+                write!(f, "process {pid} has no {kind} namespace: this kernel has none (it takes Linux {})", kind.since())
+            }
+            PlanError::Unmapped(what, id) => {
+                write!(f, "the target's {what} {id} is not mapped in the user namespace that is entered")
+            }
+            PlanError::NoContext(pid) => write!(f, "process {pid} has no security context: no LSM here confines it"),
+            PlanError::Cgroup(hierarchy, why) => write!(f, "cannot join the target's {hierarchy} cgroup: {why}"),
+            PlanError::NoUserParent => write!(f, "there is no parent user namespace that could be entered"),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// Where the user namespace that was asked for comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum User {
+    Target,
+    File,
+    Parent,
+}
+
+/// What is to be entered, from where.
+#[derive(Default)]
+struct Wanted {
+    target: KindSet,
+    files: KindSet,
+    user: Option<User>,
+}
+
+impl Wanted {
+    fn all(&self) -> KindSet {
+        let kinds: KindSet = self.target.iter().chain(self.files.iter()).collect();
+        if self.user.is_some() { kinds.with(NsKind::User) } else { kinds }
+    }
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Where what was asked for cannot be, whatever the caller is allowed.
+pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
+    let mut maker = Maker { request, facts, steps: Vec::new(), notes: Vec::new(), who: Who::Nsx };
+    let wanted = maker.wanted()?;
+    let entered = wanted.all();
+    let tools = request.tools.is_some();
+    let mnt = entered.contains(NsKind::Mnt) || tools;
+    let follows_root = request.kinds.is_none() && !tools && facts.target.as_ref().is_some_and(|target| target.root);
+    let other_root = mnt || follows_root || request.root.is_some();
+    let pid = entered.contains(NsKind::Pid);
+    let forks = request.fork && (pid || other_root || request.watched || request.timeout.is_some());
+    let terminal = forks && facts.terminals.contains(&true);
+    maker.who = if forks { Who::Stub } else { Who::Nsx };
+
+    maker.join_cgroups()?;
+    let bridged = maker.enter(&wanted);
+    let own_proc = pid && !mnt && request.private_proc && forks;
+    if tools || own_proc {
+        let why = if tools {
+            "the host's mounts, as a copy that nobody else sees: nothing that is mounted here reaches the host or the target"
+        } else {
+            "/proc has to fit the pid namespace, and may not be changed for others"
+        };
+        maker.step(Action::PrivateMounts, why);
+    }
+    maker.show_target();
+    maker.change_root(follows_root)?;
+    maker.change_directory(other_root && !tools)?;
+    if own_proc {
+        maker.fork(terminal);
+        maker.step(Action::MountProc, "so that ps shows the processes of the pid namespace; mounted from inside, as it shows the mounter's");
+    }
+    maker.take_ids(bridged || wanted.user.is_some())?;
+    if forks && !own_proc {
+        maker.fork(terminal);
+    }
+    if request.context {
+        let target = facts.target.as_ref().ok_or(PlanError::NoProcess("-Z"))?;
+        let context = target.context.clone().ok_or(PlanError::NoContext(Pid(target.pid)))?;
+        maker.step(Action::TakeContext(context), "the target's");
+    }
+    maker.step(Action::Exec { command: request.command.clone() }, "");
+    let Maker { steps, notes, .. } = maker;
+    let entered = if bridged { entered.with(NsKind::User) } else { entered };
+    Ok(Plan { steps, notes, entered, forks, terminal, other_root })
+}
+
+struct Maker<'a> {
+    request: &'a Request,
+    facts: &'a Facts,
+    steps: Vec<Step>,
+    notes: Vec<String>,
+    who: Who,
+}
+
+impl Maker<'_> {
+    fn step(&mut self, action: Action, why: impl Into<String>) {
+        self.steps.push(Step { who: self.who, action, why: why.into() });
+    }
+
+    /// Sorts out what is to be entered: not what the caller is in already. In the caller's own user namespace setns(2) fails with
+    /// `EINVAL`, in the others it does nothing.
+    fn wanted(&mut self) -> Result<Wanted, PlanError> {
+        let mut wanted = Wanted::default();
+        for kind in NsKind::ALL {
+            let own = self.facts.own[kind.index()];
+            let given = self.facts.given[kind.index()];
+            let explicit = self.request.kinds.is_some_and(|kinds| kinds.contains(kind));
+            if kind == NsKind::User && self.request.user_parent {
+                match self.facts.user_parent {
+                    None => return Err(PlanError::NoUserParent),
+                    Some(parent) if Some(parent) == own => {
+                        self.notes.push(format!("the parent user namespace is the caller's own, user:[{parent}]"));
+                    }
+                    Some(_) => wanted.user = Some(User::Parent),
+                }
+                continue;
+            }
+            if explicit && given.is_none() && self.facts.target.is_none() {
+                return Err(PlanError::NoProcess(option(kind)));
+            }
+            let of_target = self.facts.target.as_ref().filter(|_| explicit || self.request.kinds.is_none());
+            let id = match (given, of_target) {
+                (Some(id), _) => id,
+                (None, None) => continue,
+                (None, Some(target)) => match target.namespaces[kind.index()] {
+                    Some(id) => id,
+                    None if explicit => return Err(PlanError::NoKind(kind, Pid(target.pid))),
+                    None => continue,
+                },
+            };
+            if Some(id) == own {
+                if explicit || given.is_some() {
+                    self.notes.push(format!("{kind}:[{id}] is the caller's own: nothing to enter"));
+                }
+                continue;
+            }
+            match (kind, given) {
+                (NsKind::User, Some(_)) => wanted.user = Some(User::File),
+                (NsKind::User, None) => wanted.user = Some(User::Target),
+                (NsKind::Mnt, _) if self.request.tools.is_some() => {}
+                (_, Some(_)) => wanted.files = wanted.files.with(kind),
+                (_, None) => wanted.target = wanted.target.with(kind),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn join_cgroups(&mut self) -> Result<(), PlanError> {
+        let required = self.request.cgroup == Some(true);
+        if required && self.facts.target.is_none() {
+            return Err(PlanError::NoProcess("-c"));
+        }
+        for (index, cgroup) in self.facts.cgroups.iter().enumerate() {
+            match &cgroup.procs {
+                Ok(_) => {
+                    let why = format!("the target's cgroup in the hierarchy {}: its limits count for the command", cgroup.hierarchy);
+                    self.step(Action::JoinCgroup { index, required }, why);
+                }
+                Err(why) if required => return Err(PlanError::Cgroup(cgroup.hierarchy.clone(), why.clone())),
+                Err(why) => self.notes.push(format!("not in the target's {} cgroup: {why}", cgroup.hierarchy)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the steps that enter namespaces. Says whether a user namespace is entered that was not asked for.
+    fn enter(&mut self, wanted: &Wanted) -> bool {
+        let others = !(wanted.target.is_empty() && wanted.files.is_empty());
+        if self.facts.caps.contains(CapSet::SYS_ADMIN) || !others {
+            self.enter_files(wanted.files, "with the caller's CAP_SYS_ADMIN");
+            match wanted.user {
+                Some(User::Target) => {
+                    let why = if others {
+                        "all in one call, with the caller's CAP_SYS_ADMIN; the user namespace takes effect last"
+                    } else {
+                        "the target's"
+                    };
+                    self.enter_target(wanted.target.with(NsKind::User), why);
+                }
+                user => {
+                    self.enter_target(wanted.target, "with the caller's CAP_SYS_ADMIN");
+                    self.enter_user(user, "the last one: in it the caller's capabilities count for nothing above");
+                }
+            }
+            return false;
+        }
+        let pidfd = self.facts.target.as_ref().is_some_and(|target| target.pidfd);
+        if wanted.user == Some(User::Target) && wanted.files.is_empty() && pidfd {
+            let why = "all in one call; the user namespace, or one above it that the caller owns, gives the privilege for the others";
+            self.enter_target(wanted.target.with(NsKind::User), why);
+            return false;
+        }
+        let topmost = self.facts.owners.iter().flatten().filter(|owner| owner.depth > 0).min_by_key(|owner| owner.depth);
+        let asked = match wanted.user {
+            Some(User::Target) => self.facts.target.as_ref().and_then(|target| target.namespaces[NsKind::User.index()]),
+            Some(User::File) => self.facts.given[NsKind::User.index()],
+            Some(User::Parent) => self.facts.user_parent,
+            None => None,
+        };
+        let first = topmost.filter(|owner| Some(owner.id) != asked);
+        if let Some(owner) = first {
+            let why = "it owns namespaces that are to be entered: only in it has the caller CAP_SYS_ADMIN over them";
+            self.step(Action::EnterOwner(owner.id), why);
+        } else {
+            self.enter_user(wanted.user, "it owns the others: only in it has the caller CAP_SYS_ADMIN over them");
+        }
+        self.enter_files(wanted.files, "with the capabilities in its owner");
+        self.enter_target(wanted.target, "with the capabilities in their owner");
+        if first.is_some() {
+            self.enter_user(wanted.user, "the last one: in it the capabilities count for nothing above");
+        }
+        first.is_some() && wanted.user.is_none()
+    }
+
+    fn enter_files(&mut self, kinds: KindSet, why: &str) {
+        for kind in kinds.iter() {
+            self.step(Action::EnterFile(kind), why);
+        }
+    }
+
+    fn enter_target(&mut self, kinds: KindSet, why: &str) {
+        if !kinds.is_empty() {
+            self.step(Action::EnterTarget(kinds), why);
+        }
+    }
+
+    fn enter_user(&mut self, user: Option<User>, why: &str) {
+        match user {
+            Some(User::Target) => self.enter_target(KindSet::NONE.with(NsKind::User), why),
+            Some(User::File) => self.step(Action::EnterFile(NsKind::User), why),
+            Some(User::Parent) => self.step(Action::EnterUserParent, why),
+            None => {}
+        }
+    }
+
+    fn show_target(&mut self) {
+        let Some(path) = &self.request.tools else { return };
+        self.step(Action::ShowTarget(path.clone()), "the target's root directory, with its mounts");
+        for (name, to) in [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")] {
+            let from = path.join(name);
+            self.step(Action::ShowFromTarget { from, to }, "the target's, so that the host's programs show what it sees");
+        }
+    }
+
+    fn change_root(&mut self, follow: bool) -> Result<(), PlanError> {
+        match &self.request.root {
+            Some(Place::OfTarget) if self.facts.target.is_none() => return Err(PlanError::NoProcess("-r")),
+            Some(place) => {
+                let target = *place == Place::OfTarget;
+                self.step(Action::ChangeRoot { target }, if target { "the target's" } else { "as asked for" });
+            }
+            None if follow => {
+                let why = "the target's, which need not be that of its mount namespace; opened before anything was entered";
+                self.step(Action::ChangeRoot { target: true }, why);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn change_directory(&mut self, moved: bool) -> Result<(), PlanError> {
+        match (&self.request.directory, &self.request.directory_inside) {
+            (Some(Place::OfTarget), _) if self.facts.target.is_none() => return Err(PlanError::NoProcess("-w")),
+            (Some(place), _) => {
+                let target = *place == Place::OfTarget;
+                self.step(Action::ChangeDirectory { target }, if target { "the target's" } else { "as asked for" });
+            }
+            (None, Some(path)) => {
+                self.step(Action::FindDirectory { path: path.clone(), required: true }, "as asked for, looked up inside");
+            }
+            (None, None) if moved => {
+                let path = self.facts.directory.clone().unwrap_or_else(|| "/".into());
+                let why = "the same path as outside, if it is there";
+                self.step(Action::FindDirectory { path, required: false }, why);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn fork(&mut self, terminal: bool) {
+        let pid = self.steps.iter().any(|step| match &step.action {
+            Action::EnterTarget(kinds) => kinds.contains(NsKind::Pid),
+            Action::EnterFile(kind) => *kind == NsKind::Pid,
+            _ => false,
+        });
+        let why = if pid {
+            "only children are in the pid namespace; its parent is nsx, outside"
+        } else {
+            "nsx stays and watches over it"
+        };
+        self.step(Action::Fork { terminal }, why);
+        self.who = Who::Command;
+    }
+
+    /// Adds the steps that change ids and capabilities; `user` says whether a user namespace is entered.
+    fn take_ids(&mut self, user: bool) -> Result<(), PlanError> {
+        let request = self.request;
+        let credentials = self.facts.target.as_ref().and_then(|target| target.credentials);
+        let ids = self.facts.ids.as_ref().filter(|_| user);
+        let follow = |what: &'static str, id: Option<Id>, map: fn(&UserFacts) -> &IdMap, theirs: fn(&Credentials) -> u32| {
+            let Some(Id::Follow) = id else {
+                return Ok(match id {
+                    Some(Id::Number(number)) => Some(number),
+                    // Whoever enters a user namespace is root in it, if it has a root.
+                    _ => ids.is_some_and(|ids| !request.preserve_credentials && map(ids).has(0)).then_some(0),
+                });
+            };
+            let outside = credentials.as_ref().map(theirs).ok_or(PlanError::NoProcess("follow"))?;
+            match ids {
+                Some(ids) => map(ids).inside(outside).map(Some).ok_or(PlanError::Unmapped(what, outside)),
+                None => Ok(Some(outside)),
+            }
+        };
+        let gid = follow("gid", request.gid, |ids| &ids.gids, |theirs| theirs.gid)?;
+        let uid = follow("uid", request.uid, |ids| &ids.uids, |theirs| theirs.uid)?;
+        let denied = ids.is_some_and(|ids| ids.setgroups_denied);
+        if user && uid.is_none() && !request.preserve_credentials {
+            self.notes.push("the user namespace has no uid 0: the caller's ids are kept".to_owned());
+        }
+
+        let limited = self.limit_caps(credentials.as_ref())?;
+        let root = uid.or_else(|| ids.map_or(Some(self.facts.uid), |ids| ids.uids.inside(self.facts.uid))) == Some(0);
+        if let Some((_, bounding)) = limited {
+            let why = "nothing gives them back, not even a set-user-ID program";
+            self.step(Action::DropBounding(self.facts.all_caps & !bounding), why);
+        }
+        if let Some(gid) = gid {
+            if denied {
+                self.notes.push("setgroups(2) is denied in the user namespace: supplementary groups are kept".to_owned());
+            } else {
+                self.step(Action::DropGroups, "those of the caller mean nothing to the target");
+            }
+            self.step(Action::SetGid(gid), why_id(request.gid));
+        }
+        if let Some(uid) = uid {
+            self.step(Action::SetUid(uid), why_id(request.uid));
+        }
+        if let Some((kept, _)) = limited {
+            self.step(Action::LimitCaps { kept, root }, "all others are gone for good");
+        } else if request.keep_caps && !root {
+            let kept = if user { self.facts.all_caps } else { self.facts.caps };
+            self.step(Action::KeepCaps(kept), "a command that is not root keeps only ambient capabilities");
+        }
+        let target_nnp = request.caps == Some(Caps::Target) && credentials.is_some_and(|theirs| theirs.no_new_privs);
+        if target_nnp {
+            self.step(Action::NoNewPrivs, "as the target");
+        }
+        Ok(())
+    }
+
+    /// Returns the capabilities that the command is left, and the bounding set.
+    fn limit_caps(&self, credentials: Option<&Credentials>) -> Result<Option<(CapSet, CapSet)>, PlanError> {
+        Ok(match self.request.caps {
+            None => None,
+            Some(Caps::Only(caps)) => Some((caps, caps)),
+            Some(Caps::Target) => {
+                let theirs = credentials.ok_or(PlanError::NoProcess("--caps target"))?;
+                Some((theirs.effective, theirs.bounding))
+            }
+        })
+    }
+}
+
+fn why_id(id: Option<Id>) -> &'static str {
+    match id {
+        Some(Id::Number(_)) => "as asked for",
+        Some(Id::Follow) => "the target's",
+        None => "whoever enters a user namespace is its root",
+    }
+}
+
+/// The option that asks for a kind.
+fn option(kind: NsKind) -> &'static str {
+    match kind {
+        NsKind::Cgroup => "-C",
+        NsKind::Ipc => "-i",
+        NsKind::Mnt => "-m",
+        NsKind::Net => "-n",
+        NsKind::Pid => "-p",
+        NsKind::Time => "-T",
+        NsKind::User => "-U",
+        NsKind::Uts => "-u",
+    }
+}

@@ -1,0 +1,316 @@
+//! Watching over a command from outside: what is done to nsx is passed on to it, and what becomes of it becomes of nsx.
+//!
+//! - Signals are passed on. One that a terminal sent goes to the whole process group of the command, as it would have without nsx; one
+//!   that somebody sent to nsx goes to the command.
+//! - A command that is stopped stops nsx; when nsx is continued, so is the command.
+//! - When nsx is killed, the kernel kills the command (`PR_SET_PDEATHSIG`), and the stub, which sees the end of a pipe, what is left of its
+//!   process group. A process that has left the group on purpose, a daemon, lives on, as it does when the command ends by itself.
+//! - Children are reaped, whoever they are. What happens in a pid namespace that was entered is its first process's to reap.
+//!
+//! Not here: the terminal (`terminal`), what is told to a user (`cmd`).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::libc::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::request::Timeout;
+use crate::sys::program::{Failure, Program};
+use crate::sys::signal::{self, Change, Signals};
+use crate::sys::spawn::{self, Report};
+use crate::sys::{Call, Errno, SysError};
+
+/// The place of reports that are about no call: they say how far the command has come.
+pub(super) const ABOUT: usize = u32::MAX as usize;
+const STARTED: i32 = 1;
+const TIMED_OUT: i32 = 2;
+
+/// What is known of a command so far.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The process that becomes the command.
+    pub child: Option<i32>,
+    /// The calls that have failed, in order.
+    pub failures: Vec<Failure>,
+    /// The call that kept the command from being started: the last of the failures.
+    pub fatal: bool,
+    /// Whether the command runs, or has run.
+    pub started: bool,
+    /// Whether its time was over.
+    pub timed_out: bool,
+}
+
+impl Progress {
+    /// Takes in a report of a program.
+    pub fn take(&mut self, program: &Program, report: Report) {
+        match report {
+            Report::Forked(ABOUT, STARTED) => self.started = true,
+            Report::Forked(ABOUT, TIMED_OUT) => self.timed_out = true,
+            // Pid 0 says that everything is ready; that the command runs is said by the end of the pipe.
+            Report::Forked(_, 0) => {}
+            Report::Forked(_, pid) => self.child = Some(pid),
+            Report::Failed(place, errno) => {
+                self.fatal |= program.stops_at(place);
+                // What is about no call is about the keeper, which could not start the stub.
+                let (step, call) = program.at(place).unwrap_or((usize::MAX, &Call::PosixSpawn));
+                self.failures.push(Failure { step, error: SysError::new(call.clone(), errno) });
+            }
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Exited(i32),
+    /// It was killed by this signal.
+    Killed(i32),
+    /// There was no command: it could not be started, for the reason that the progress tells, or nsx was asked to end before.
+    NotStarted(Option<i32>),
+}
+
+/// A command, and who watches over it.
+pub struct Watch<'a> {
+    /// What the stub runs.
+    pub program: &'a Program,
+    /// The stub.
+    pub stub: i32,
+    /// Where the stub reports to.
+    pub reports: OwnedFd,
+    /// All signals that come.
+    pub signals: &'a Signals,
+    /// How long the command may take.
+    pub timeout: Option<Timeout>,
+    /// Where reports are handed on to, when this process stands between nsx and the command. Its end is the end of nsx.
+    pub relay: Option<BorrowedFd<'a>>,
+}
+
+impl Watch<'_> {
+    /// Watches until the command has ended. `started` hears when it runs.
+    pub fn run(self, mut started: impl FnMut(i32)) -> (Progress, End) {
+        let mut progress = Progress::default();
+        let mut clock = Clock::new(self.timeout);
+        let mut reports = Some(self.reports.as_fd());
+        let mut ends: Vec<(i32, Change)> = Vec::new();
+        let mut end = None;
+        let mut stub_gone = false;
+        let mut asked_to_end = None;
+        loop {
+            while let Some(came) = self.signals.next() {
+                match (came.number, progress.child) {
+                    (SIGCHLD, _) => {}
+                    (number, Some(child)) => pass_on(child, number, came.from_kernel, self.relay.is_none()),
+                    (SIGTTIN | SIGTTOU | SIGCONT | nix::libc::SIGWINCH, None) => {}
+                    (SIGTSTP, None) => signal::stop_self(),
+                    (number, None) => {
+                        asked_to_end = Some(number);
+                        let _ = signal::send(self.stub, SIGKILL);
+                    }
+                }
+            }
+            while let Some((pid, change)) = signal::changed_child() {
+                if pid == self.stub {
+                    stub_gone |= !matches!(change, Change::Stopped(_));
+                } else {
+                    ends.push((pid, change));
+                }
+            }
+            for (_, change) in ends.extract_if(.., |(pid, _)| progress.child == Some(*pid)) {
+                match change {
+                    Change::Exited(code) => end = Some(End::Exited(code)),
+                    Change::Killed(number) => end = Some(End::Killed(number)),
+                    Change::Stopped(_) => {
+                        signal::stop_self();
+                        if let Some(child) = progress.child {
+                            let _ = signal::send(-child, SIGCONT);
+                            let _ = signal::send(child, SIGCONT);
+                        }
+                    }
+                }
+            }
+            if progress.child.is_some() {
+                // The ends of others: orphans that came here to be reaped.
+                ends.clear();
+            }
+            if reports.is_none() && (end.is_some() || progress.child.is_none() && stub_gone) {
+                break;
+            }
+            if let Some(child) = progress.child
+                && clock.strike(child)
+            {
+                progress.timed_out = true;
+                self.tell(Report::Forked(ABOUT, TIMED_OUT));
+            }
+            if self.wait(reports, clock.patience()) {
+                // nsx, which this process stands for, has gone.
+                if let Some(child) = progress.child {
+                    let _ = signal::send(-child, SIGHUP);
+                }
+                end_session();
+            }
+            if let Some(pipe) = reports.filter(|pipe| is_readable(*pipe)) {
+                match spawn::read_report(pipe) {
+                    Ok(Some(report)) => {
+                        progress.take(self.program, report);
+                        self.tell(report);
+                    }
+                    Ok(None) | Err(_) => {
+                        reports = None;
+                        if let Some(child) = progress.child.filter(|_| !progress.fatal) {
+                            progress.started = true;
+                            self.tell(Report::Forked(ABOUT, STARTED));
+                            started(child);
+                        }
+                    }
+                }
+            }
+        }
+        if progress.timed_out
+            && let Some(child) = progress.child
+        {
+            // What is left of its process group has no more time than the command had.
+            let _ = signal::send(-child, SIGKILL);
+        }
+        if !stub_gone {
+            let _ = signal::send(self.stub, SIGKILL);
+            while let Some((pid, change)) = wait_for_child(self.signals) {
+                if pid == self.stub && !matches!(change, Change::Stopped(_)) {
+                    break;
+                }
+            }
+        }
+        let end = match end {
+            Some(end) if progress.started => end,
+            // The stub exits by itself when a call has failed; anything else has ended it before the command was there.
+            Some(End::Killed(number)) if !progress.fatal => End::NotStarted(Some(number)),
+            _ => End::NotStarted(asked_to_end),
+        };
+        (progress, end)
+    }
+
+    fn tell(&self, report: Report) {
+        if let Some(relay) = self.relay {
+            report.send(relay);
+        }
+    }
+
+    /// Waits for something to happen. Says whether the other end of the relay has gone.
+    fn wait(&self, reports: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> bool {
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        fds.extend(reports.map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
+        // A pipe that nobody reads any more says so without being asked.
+        fds.extend(self.relay.map(|relay| PollFd::new(relay, PollFlags::empty())));
+        let _ = poll(&mut fds, timeout(patience));
+        let relay = fds.last().filter(|_| self.relay.is_some());
+        relay.and_then(PollFd::revents).is_some_and(|events| events.contains(PollFlags::POLLERR))
+    }
+}
+
+/// Passes a signal on to the command. `apart` says that its process group has no parent in its session, so that the kernel would not stop
+/// it on SIGTSTP.
+fn pass_on(child: i32, number: i32, from_kernel: bool, apart: bool) {
+    let group = from_kernel || matches!(number, SIGTSTP | SIGCONT);
+    let number = match number {
+        // A terminal that cannot be read from the background is nsx's matter.
+        SIGTTIN | SIGTTOU => return,
+        SIGTSTP if apart => SIGSTOP,
+        number => number,
+    };
+    let sent = signal::send(if group { -child } else { child }, number);
+    if group && sent == Err(Errno::ESRCH) {
+        // It has left its group, or has not made it yet.
+        let _ = signal::send(child, number);
+    }
+}
+
+/// Waits for a child to change; `None` where there is none.
+fn wait_for_child(signals: &Signals) -> Option<(i32, Change)> {
+    loop {
+        if let Some(changed) = signal::changed_child() {
+            return Some(changed);
+        }
+        if !signal::has_children() {
+            return None;
+        }
+        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, PollTimeout::NONE);
+        while signals.next().is_some() {}
+    }
+}
+
+/// Kills what is left of the session that this process leads, and ends.
+fn end_session() -> ! {
+    let own = std::process::id();
+    if let Ok(proc) = crate::proc::ProcRoot::open(std::path::Path::new("/proc")) {
+        let mut reader = crate::sys::dir::DirReader::new(32);
+        // Each round finds what was made during the one before.
+        for _ in 0..8 {
+            let mut found = false;
+            for pid in proc.pids(&mut reader).unwrap_or_default() {
+                let mut buffer = [0; 1024];
+                let is_ours = pid.0 != own
+                    && proc.process(pid).is_ok_and(|process| {
+                        process.stat(&mut buffer).is_ok_and(|stat| stat.session == own && !stat.exiting)
+                    });
+                if is_ours {
+                    found = true;
+                    let _ = signal::send(pid.0 as i32, SIGKILL);
+                }
+            }
+            if !found {
+                break;
+            }
+        }
+    }
+    spawn::exit_now(1)
+}
+
+fn is_readable(pipe: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::POLLIN)];
+    matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..))
+}
+
+fn timeout(patience: Option<Duration>) -> PollTimeout {
+    // Rounded up, so that the time is over when poll(2) returns.
+    let milliseconds = patience.map(|patience| patience.as_millis() + 1);
+    milliseconds.map_or(PollTimeout::NONE, |most| PollTimeout::from(most.min(60_000) as u16))
+}
+
+/// When the time of a command is over: first SIGTERM, then SIGKILL.
+struct Clock {
+    next: Option<Instant>,
+    grace: Duration,
+    asked: bool,
+}
+
+impl Clock {
+    fn new(limit: Option<Timeout>) -> Clock {
+        Clock {
+            next: limit.and_then(|limit| Instant::now().checked_add(limit.after)),
+            grace: limit.map_or(Duration::ZERO, |limit| limit.grace),
+            asked: false,
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.next.map(|next| next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sends what is due. Says whether the time is over.
+    fn strike(&mut self, child: i32) -> bool {
+        let Some(next) = self.next.filter(|next| *next <= Instant::now()) else { return false };
+        for pid in [-child, child] {
+            if self.asked {
+                let _ = signal::send(pid, SIGKILL);
+            } else if signal::send(pid, SIGTERM).is_ok() {
+                let _ = signal::send(pid, SIGCONT);
+                break;
+            }
+        }
+        self.next = next.checked_add(self.grace).filter(|_| !self.asked);
+        self.asked = true;
+        true
+    }
+}
