@@ -298,7 +298,7 @@ fn enter(
         ui.stdout(|to| if json { explain::json(&explained, to) } else { explain::text(&explained, ui.color, to) })?;
         return Ok(Exit::Done);
     }
-    for note in &prepared.plan.notes {
+    for note in &prepared.plan.warnings {
         ui::note(note);
     }
     if let Some(path) = &request.tools {
@@ -359,7 +359,7 @@ fn explained(prepared: &Prepared<'_>) -> Result<Explained, EnterError> {
         forks: prepared.plan.forks,
         terminal: prepared.plan.terminal,
         steps: steps.collect(),
-        notes: prepared.plan.notes.clone(),
+        notes: prepared.plan.notes.iter().chain(&prepared.plan.warnings).cloned().collect(),
         command: prepared.request.command.clone(),
     })
 }

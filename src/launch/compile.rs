@@ -26,8 +26,6 @@ const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 pub struct Wiring<'a> {
     /// Where failures go.
     pub report: BorrowedFd<'a>,
-    /// The pipe that ends when nsx does.
-    pub lifeline: BorrowedFd<'a>,
     /// The terminal of the command, if it gets one of its own.
     pub terminal: Option<BorrowedFd<'a>>,
     /// The signals that the command starts with blocked.
@@ -43,24 +41,27 @@ pub struct Surroundings {
 impl Surroundings {
     /// Puts the environment together: the target's, or the caller's.
     pub fn new(request: &Request, plan: &Plan, held: &Held) -> Surroundings {
-        let mut variables: Vec<(Vec<u8>, Vec<u8>)> = match &held.environment {
-            Some(theirs) => theirs
-                .split(|&byte| byte == 0)
-                .filter_map(|variable| {
-                    let equals = variable.iter().position(|&byte| byte == b'=')?;
-                    (equals > 0).then(|| (variable[..equals].to_vec(), variable[equals + 1..].to_vec()))
+        let mut variables: Vec<Vec<u8>> = match &held.environment {
+            Some(theirs) => {
+                let is_one = |variable: &&[u8]| variable.iter().position(|&byte| byte == b'=').is_some_and(|at| at > 0);
+                theirs.split(|&byte| byte == 0).filter(is_one).map(<[u8]>::to_vec).collect()
+            }
+            None => std::env::vars_os()
+                .map(|(name, value)| {
+                    let mut variable = name.into_vec();
+                    variable.push(b'=');
+                    variable.extend_from_slice(value.as_bytes());
+                    variable
                 })
                 .collect(),
-            None => std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect(),
         };
-        let value = |variables: &[(Vec<u8>, Vec<u8>)], name: &[u8]| {
-            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
-        };
-        if held.environment.is_some() && plan.terminal && value(&variables, b"TERM").is_none() {
+        let find = |variables: &[Vec<u8>], start: &[u8]| variables.iter().position(|variable| variable.starts_with(start));
+        if held.environment.is_some() && plan.terminal && find(&variables, b"TERM=").is_none() {
             // What kind of terminal the caller has is no matter of the target's.
-            variables.extend(std::env::var_os("TERM").map(|term| (b"TERM".to_vec(), term.into_vec())));
+            variables.extend(std::env::var_os("TERM").map(|term| [b"TERM=", term.as_bytes()].concat()));
         }
-        let mut path = value(&variables, b"PATH");
+        let at = find(&variables, b"PATH=");
+        let mut path = at.map(|at| variables[at][b"PATH=".len()..].to_vec());
         if plan.other_root && request.tools.is_none() && held.environment.is_none() {
             let mut all = path.unwrap_or_default();
             for folder in STANDARD_PATH.split(|&byte| byte == b':') {
@@ -71,14 +72,14 @@ impl Surroundings {
                     all.extend_from_slice(folder);
                 }
             }
-            variables.retain(|(name, _)| name != b"PATH");
-            variables.push((b"PATH".to_vec(), all.clone()));
+            let variable = [b"PATH=", &all[..]].concat();
+            match at {
+                Some(at) => variables[at] = variable,
+                None => variables.push(variable),
+            }
             path = Some(all);
         }
-        let environment = variables
-            .into_iter()
-            .filter_map(|(name, value)| CString::new([&name[..], b"=", &value].concat()).ok())
-            .collect();
+        let environment = variables.into_iter().filter_map(|variable| CString::new(variable).ok()).collect();
         Surroundings { environment, path: path.unwrap_or_else(|| STANDARD_PATH.to_vec()) }
     }
 }
@@ -256,7 +257,7 @@ impl Compiler<'_> {
             self.program.die_with_parent();
             self.program.say_ready(wiring.report);
             self.program.set_mask(wiring.mask);
-            self.program.close_at_exec(&[wiring.report, wiring.lifeline]);
+            self.program.close_at_exec(&[wiring.report]);
         }
         let mut arguments: Option<(Vec<CString>, Strings)> = None;
         let last = candidates.len();
@@ -272,19 +273,26 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// What the stub does when it has made the command's process.
+    /// The stub has done its work when it has made the command's process.
     fn finish(&mut self) {
-        let (Some(fork), Some(wiring)) = (self.fork, self.wiring) else { return };
-        let program = &mut self.program;
-        program.patch(fork, program.here());
-        if wiring.terminal.is_none() {
-            // It stays to end what is left of the command when nsx is killed, and holds nothing open meanwhile.
-            program.close_streams_and(wiring.report);
-            program.wait_for_end(wiring.lifeline);
-            program.kill_group();
+        if let Some(fork) = self.fork {
+            let program = &mut self.program;
+            program.patch(fork, program.here());
+            program.exit(0);
         }
-        program.exit(0);
     }
+}
+
+/// Makes the list of a guard: it waits for the end of `lifeline`, which is that of nsx, and then kills a process group.
+pub fn guard(lifeline: BorrowedFd<'_>, group: i32) -> Program {
+    let mut program = Program::default();
+    program.forbid_tracing();
+    program.new_session();
+    program.close_streams();
+    program.wait_for_end(lifeline);
+    program.kill_group(group);
+    program.exit(0);
+    program
 }
 
 /// Returns the programs to try, with their arguments.
@@ -316,11 +324,16 @@ fn candidates(
     if name.as_bytes().contains(&b'/') {
         return Ok(vec![(text(name)?, words)]);
     }
-    surroundings
-        .path
-        .split(|&byte| byte == b':')
+    let mut folders: Vec<&[u8]> = Vec::new();
+    for folder in surroundings.path.split(|&byte| byte == b':') {
+        let folder = if folder.is_empty() { b"." } else { folder };
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+        .into_iter()
         .map(|folder| {
-            let folder = if folder.is_empty() { b"." } else { folder };
             Ok((text(OsStr::from_bytes(&[folder, b"/", name.as_bytes()].concat()))?, words.clone()))
         })
         .collect()

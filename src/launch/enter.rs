@@ -227,36 +227,34 @@ impl Prepared<'_> {
     ) -> Result<Ended, EnterError> {
         let cannot = |error| EnterError::Failed("cannot start the command".to_owned(), error);
         let (reports, report) = spawn::pipe().map_err(cannot)?;
-        let (lifeline, life) = spawn::pipe().map_err(cannot)?;
         let terminal = match self.plan.terminal {
             true => Some(self.terminal().map_err(|error| EnterError::Failed("cannot make a terminal".into(), error))?),
             false => None,
         };
         let far = terminal.as_ref().map(|(_, far)| far.as_fd());
         let wiring =
-            Wiring { report: report.as_fd(), lifeline: lifeline.as_fd(), terminal: far, mask: signals.before() };
+            Wiring { report: report.as_fd(), terminal: far, mask: signals.before() };
         let program = compile(&self.plan, &self.facts, &self.held, self.proc, surroundings, Some(&wiring), by_shell)?;
         let mut started = |pid| hear(Event::Started(pid));
         let (progress, end) = match terminal {
             None => {
                 let stub = spawn::start(&program, report.as_fd(), [None; 3]).map_err(cannot)?;
-                drop((report, lifeline));
+                drop(report);
                 let timeout = self.request.timeout;
-                let watch = Watch { program: &program, stub, reports, signals, timeout, relay: None };
-                let outcome = watch.run(&mut started);
-                drop(life);
-                outcome
+                let prompt = self.request.watched;
+                let watch = Watch { program: &program, stub, reports, signals, timeout, prompt, relay: None };
+                watch.run(&mut started)
             }
             Some((near, far)) => {
                 let (relayed, relay) = spawn::pipe().map_err(cannot)?;
                 let keeper = match spawn::fork().map_err(cannot)? {
                     Forked::Child => {
-                        drop((near, relayed, life));
+                        drop((near, relayed));
                         self.keep(&program, far, (reports, report), relay)
                     }
                     Forked::Parent(keeper) => keeper,
                 };
-                drop((far, reports, report, lifeline, relay, life));
+                drop((far, reports, report, relay));
                 let terminals = self.facts.terminals;
                 Proxy { keeper, near, terminals, reports: relayed, signals, program: &program }.run(&mut started)
             }
@@ -292,7 +290,8 @@ impl Prepared<'_> {
         let stub = spawn::start(program, report.as_fd(), [None; 3]).unwrap_or_else(|error| failed(error));
         drop((report, far));
         let timeout = self.request.timeout;
-        let watch = Watch { program, stub, reports, signals: &signals, timeout, relay: Some(relay.as_fd()) };
+        let watch =
+            Watch { program, stub, reports, signals: &signals, timeout, prompt: true, relay: Some(relay.as_fd()) };
         match watch.run(|_| {}).1 {
             End::Exited(code) => spawn::exit_now(code),
             End::Killed(number) | End::NotStarted(Some(number)) => signal::die_by(number),

@@ -16,7 +16,7 @@ use crate::model::{CapSet, KindSet, NsId, NsKind};
 use crate::proc::parse::{self, IdMap};
 use crate::proc::{ProcPid, ProcRoot};
 use crate::scan;
-use crate::select::target::{Resolved, Target, open_file, resolve};
+use crate::select::target::{Resolved, Target, open_file, resolve_kinds};
 use crate::sys::{Call, Errno, SysError, cred, dir, inside, nsfs, pidfd, socket};
 
 /// What is open, for the steps of the plan.
@@ -56,16 +56,25 @@ const MOST_BYTES: usize = 8 << 20;
 pub fn gather(proc: &ProcRoot, request: &Request) -> Result<(Facts, Held), EnterError> {
     let mut facts = Facts { uid: nix::unistd::geteuid().as_raw(), ..Facts::default() };
     let mut held = Held::default();
-    let own = proc.own_process().and_then(|own| Ok((own.namespaces()?, own)));
+    facts.caps = cred::effective_caps().map_err(|error| EnterError::Failed("cannot read the own capabilities".into(), error))?;
+    // To read a link costs as much as to enter a namespace, so only those are read that something depends on.
+    let privileged = facts.caps.contains(CapSet::SYS_ADMIN);
+    let kinds = match request.kinds {
+        Some(kinds) if privileged && !request.user_parent => kinds,
+        _ => KindSet::ALL,
+    };
+    let own = proc.own_process().and_then(|own| Ok((own.namespaces_of(kinds)?, own)));
     let (namespaces, own) = own.map_err(|errno| failed("/proc", Call::Readlinkat(b"/proc/self/ns".to_vec()), errno))?;
     facts.own = namespaces;
-    facts.caps = cred::effective_caps().map_err(|error| EnterError::Failed("cannot read the own capabilities".into(), error))?;
     use std::io::IsTerminal;
     facts.terminals = [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
-    facts.directory = std::env::current_dir().ok();
+    // What is kept unless the root directory changes needs no name.
+    if request.kinds.is_none_or(|kinds| kinds.contains(NsKind::Mnt)) || request.root.is_some() {
+        facts.directory = std::env::current_dir().ok();
+    }
 
     if let Some(target) = &request.target {
-        hold_target(proc, target, &mut facts, &mut held)?;
+        hold_target(proc, target, kinds, &mut facts, &mut held)?;
     }
     let gathering = Gathering { request, own };
     gathering.files(&mut facts, &mut held)?;
@@ -85,8 +94,14 @@ fn failed(what: &str, call: Call, errno: Errno) -> EnterError {
 }
 
 /// Finds the target, and holds on to it.
-fn hold_target(proc: &ProcRoot, target: &Target, facts: &mut Facts, held: &mut Held) -> Result<(), EnterError> {
-    match resolve(proc, target)? {
+fn hold_target(
+    proc: &ProcRoot,
+    target: &Target,
+    kinds: KindSet,
+    facts: &mut Facts,
+    held: &mut Held,
+) -> Result<(), EnterError> {
+    match resolve_kinds(proc, target, kinds)? {
         Resolved::Process(process, namespaces) => {
             let pid = process.pid;
             // Where it is not the leader's, or the kernel has no pidfds, the directory alone holds the process.

@@ -214,8 +214,10 @@ pub struct Step {
 pub struct Plan {
     /// All of them.
     pub steps: Vec<Step>,
-    /// What a user may wonder about: what was asked for and is not done.
+    /// What a reader of the plan may wonder about.
     pub notes: Vec<String>,
+    /// What was to be done if it can be, and cannot.
+    pub warnings: Vec<String>,
     /// The kinds of namespace that are entered.
     pub entered: KindSet,
     /// Whether nsx stays and watches over the command.
@@ -290,7 +292,7 @@ impl Wanted {
 /// # Errors
 /// Where what was asked for cannot be, whatever the caller is allowed.
 pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
-    let mut maker = Maker { request, facts, steps: Vec::new(), notes: Vec::new(), who: Who::Nsx };
+    let mut maker = Maker { request, facts, steps: Vec::new(), notes: Vec::new(), warnings: Vec::new(), who: Who::Nsx };
     let wanted = maker.wanted()?;
     let entered = wanted.all();
     let tools = request.tools.is_some();
@@ -330,9 +332,9 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
         maker.step(Action::TakeContext(context), "the target's");
     }
     maker.step(Action::Exec { command: request.command.clone() }, "");
-    let Maker { steps, notes, .. } = maker;
+    let Maker { steps, notes, warnings, .. } = maker;
     let entered = if bridged { entered.with(NsKind::User) } else { entered };
-    Ok(Plan { steps, notes, entered, forks, terminal, other_root })
+    Ok(Plan { steps, notes, warnings, entered, forks, terminal, other_root })
 }
 
 struct Maker<'a> {
@@ -340,6 +342,7 @@ struct Maker<'a> {
     facts: &'a Facts,
     steps: Vec<Step>,
     notes: Vec<String>,
+    warnings: Vec<String>,
     who: Who,
 }
 
@@ -408,7 +411,7 @@ impl Maker<'_> {
                     self.step(Action::JoinCgroup { index, required }, why);
                 }
                 Err(why) if required => return Err(PlanError::Cgroup(cgroup.hierarchy.clone(), why.clone())),
-                Err(why) => self.notes.push(format!("not in the target's {} cgroup: {why}", cgroup.hierarchy)),
+                Err(why) => self.warnings.push(format!("not in the target's {} cgroup: {why}", cgroup.hierarchy)),
             }
         }
         Ok(())

@@ -3,8 +3,9 @@
 //! - Signals are passed on. One that a terminal sent goes to the whole process group of the command, as it would have without nsx; one
 //!   that somebody sent to nsx goes to the command.
 //! - A command that is stopped stops nsx; when nsx is continued, so is the command.
-//! - When nsx is killed, the kernel kills the command (`PR_SET_PDEATHSIG`), and the stub, which sees the end of a pipe, what is left of its
-//!   process group. A process that has left the group on purpose, a daemon, lives on, as it does when the command ends by itself.
+//! - When nsx is killed, the kernel kills the command (`PR_SET_PDEATHSIG`), and a guard, which sees the end of a pipe, what is left of its
+//!   process group. A process that has left the group on purpose, a daemon, lives on, as it does when the command ends by itself. The
+//!   guard is a stub, too, and only made for commands that take longer than a moment.
 //! - Children are reaped, whoever they are. What happens in a pid namespace that was entered is its first process's to reap.
 //!
 //! Not here: the terminal (`terminal`), what is told to a user (`cmd`).
@@ -20,6 +21,9 @@ use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Change, Signals};
 use crate::sys::spawn::{self, Report};
 use crate::sys::{Call, Errno, SysError};
+
+/// A command that takes longer than this gets a guard.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The place of reports that are about no call: they say how far the command has come.
 pub(super) const ABOUT: usize = u32::MAX as usize;
@@ -83,6 +87,8 @@ pub struct Watch<'a> {
     pub signals: &'a Signals,
     /// How long the command may take.
     pub timeout: Option<Timeout>,
+    /// Whether somebody wants to hear at once that the command runs.
+    pub prompt: bool,
     /// Where reports are handed on to, when this process stands between nsx and the command. Its end is the end of nsx.
     pub relay: Option<BorrowedFd<'a>>,
 }
@@ -97,8 +103,10 @@ impl Watch<'_> {
         let mut end = None;
         let mut stub_gone = false;
         let mut asked_to_end = None;
+        let mut guard: Option<Guard> = None;
         loop {
             while let Some(came) = self.signals.next() {
+                self.read(&mut reports, &mut progress, &mut started);
                 match (came.number, progress.child) {
                     (SIGCHLD, _) => {}
                     (number, Some(child)) => pass_on(child, number, came.from_kernel, self.relay.is_none()),
@@ -143,30 +151,26 @@ impl Watch<'_> {
                 progress.timed_out = true;
                 self.tell(Report::Forked(ABOUT, TIMED_OUT));
             }
-            if self.wait(reports, clock.patience()) {
+            // Reports are read when there is something to do; their end is waited for where somebody wants to hear that the command
+            // runs. To be woken for each would take the processor from those who are at work.
+            let awaited = reports.filter(|_| self.prompt || stub_gone || end.is_some() || !ends.is_empty());
+            // The keeper of a terminal needs none: it outlives nsx itself.
+            let unguarded = guard.is_none() && self.relay.is_none() && end.is_none();
+            let patience = clock.patience().into_iter().chain(unguarded.then_some(MOMENT)).min();
+            let Waited { nothing, gone } = self.wait(awaited, patience);
+            if gone {
                 // nsx, which this process stands for, has gone.
                 if let Some(child) = progress.child {
                     let _ = signal::send(-child, SIGHUP);
                 }
                 end_session();
             }
-            if let Some(pipe) = reports.filter(|pipe| is_readable(*pipe)) {
-                match spawn::read_report(pipe) {
-                    Ok(Some(report)) => {
-                        progress.take(self.program, report);
-                        self.tell(report);
-                    }
-                    Ok(None) | Err(_) => {
-                        reports = None;
-                        if let Some(child) = progress.child.filter(|_| !progress.fatal) {
-                            progress.started = true;
-                            self.tell(Report::Forked(ABOUT, STARTED));
-                            started(child);
-                        }
-                    }
-                }
+            self.read(&mut reports, &mut progress, &mut started);
+            if let Some(child) = progress.child.filter(|_| unguarded && nothing) {
+                guard = Guard::start(child);
             }
         }
+        drop(guard);
         if progress.timed_out
             && let Some(child) = progress.child
         {
@@ -175,11 +179,7 @@ impl Watch<'_> {
         }
         if !stub_gone {
             let _ = signal::send(self.stub, SIGKILL);
-            while let Some((pid, change)) = wait_for_child(self.signals) {
-                if pid == self.stub && !matches!(change, Change::Stopped(_)) {
-                    break;
-                }
-            }
+            signal::reap(self.stub);
         }
         let end = match end {
             Some(end) if progress.started => end,
@@ -190,21 +190,74 @@ impl Watch<'_> {
         (progress, end)
     }
 
+    /// Takes in all reports that there are. Their end says that the command runs, unless it cannot.
+    fn read(&self, reports: &mut Option<BorrowedFd<'_>>, progress: &mut Progress, started: &mut impl FnMut(i32)) {
+        while let Some(pipe) = reports.filter(|pipe| is_readable(*pipe)) {
+            match spawn::read_report(pipe) {
+                Ok(Some(report)) => {
+                    progress.take(self.program, report);
+                    self.tell(report);
+                }
+                Ok(None) | Err(_) => {
+                    *reports = None;
+                    if let Some(child) = progress.child.filter(|_| !progress.fatal) {
+                        progress.started = true;
+                        self.tell(Report::Forked(ABOUT, STARTED));
+                        started(child);
+                    }
+                }
+            }
+        }
+    }
+
     fn tell(&self, report: Report) {
         if let Some(relay) = self.relay {
             report.send(relay);
         }
     }
 
-    /// Waits for something to happen. Says whether the other end of the relay has gone.
-    fn wait(&self, reports: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> bool {
+    /// Waits for something to happen.
+    fn wait(&self, reports: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> Waited {
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(reports.map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
         // A pipe that nobody reads any more says so without being asked.
         fds.extend(self.relay.map(|relay| PollFd::new(relay, PollFlags::empty())));
-        let _ = poll(&mut fds, timeout(patience));
+        let nothing = poll(&mut fds, timeout(patience)) == Ok(0);
         let relay = fds.last().filter(|_| self.relay.is_some());
-        relay.and_then(PollFd::revents).is_some_and(|events| events.contains(PollFlags::POLLERR))
+        let gone = relay.and_then(PollFd::revents).is_some_and(|events| events.contains(PollFlags::POLLERR));
+        Waited { nothing, gone }
+    }
+}
+
+/// What came of waiting.
+struct Waited {
+    /// Nothing has happened in time.
+    nothing: bool,
+    /// The other end of the relay has gone.
+    gone: bool,
+}
+
+/// A process that kills the command's process group when nsx dies; with nsx's consent it does nothing.
+struct Guard {
+    pid: i32,
+    _life: OwnedFd,
+}
+
+impl Guard {
+    /// Starts one. Without it the command is still killed by the kernel, so it may fail.
+    fn start(group: i32) -> Option<Guard> {
+        let (lifeline, life) = spawn::pipe().ok()?;
+        let program = super::compile::guard(lifeline.as_fd(), group);
+        // It has nothing to report.
+        let pid = spawn::start(&program, lifeline.as_fd(), [None; 3]).ok()?;
+        Some(Guard { pid, _life: life })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = signal::send(self.pid, SIGKILL);
+        signal::reap(self.pid);
     }
 }
 
@@ -222,21 +275,6 @@ fn pass_on(child: i32, number: i32, from_kernel: bool, apart: bool) {
     if group && sent == Err(Errno::ESRCH) {
         // It has left its group, or has not made it yet.
         let _ = signal::send(child, number);
-    }
-}
-
-/// Waits for a child to change; `None` where there is none.
-fn wait_for_child(signals: &Signals) -> Option<(i32, Change)> {
-    loop {
-        if let Some(changed) = signal::changed_child() {
-            return Some(changed);
-        }
-        if !signal::has_children() {
-            return None;
-        }
-        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, PollTimeout::NONE);
-        while signals.next().is_some() {}
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use procfs::{KernelStats, LocalSystemInfo, prelude::FromReadSI};
 
 use super::parse::{self, Stat};
-use crate::model::{NsArray, NsKind, NsName, Pid, Tid};
+use crate::model::{KindSet, NsArray, NsKind, NsName, Pid, Tid};
 use crate::sys::dir::{self, DirReader, ShortPath};
 use crate::sys::{Call, Errno, SysError};
 
@@ -235,7 +235,15 @@ impl ProcPid {
     /// # Errors
     /// As [`read_ns_links`].
     pub fn namespaces(&self) -> Result<NsArray, Errno> {
-        read_ns_links(self.ns_dir()?.as_fd(), NsKind::ALL)
+        self.namespaces_of(KindSet::ALL)
+    }
+
+    /// Reads the namespaces of these kinds that the process is in.
+    ///
+    /// # Errors
+    /// As [`read_ns_links`].
+    pub fn namespaces_of(&self, kinds: KindSet) -> Result<NsArray, Errno> {
+        read_ns_links(self.ns_dir()?.as_fd(), kinds.iter())
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::model::id::parse_decimal;
-use crate::model::{NsArray, NsId, NsKind, NsName, Pid};
+use crate::model::{KindSet, NsArray, NsId, NsKind, NsName, Pid};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
 use crate::sys::dir::ShortPath;
 use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd};
@@ -137,14 +137,22 @@ impl FromStr for Target {
 /// # Errors
 /// Where there is no such process or file, or it may not be looked at.
 pub fn resolve(root: &ProcRoot, target: &Target) -> Result<Resolved, TargetError> {
+    resolve_kinds(root, target, KindSet::ALL)
+}
+
+/// As [`resolve`], but of a process only the namespaces of these kinds are read.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result<Resolved, TargetError> {
     match target {
-        Target::Number(number) => match process(root, Pid(*number)) {
+        Target::Number(number) => match process(root, Pid(*number), kinds) {
             Err(TargetError::NoProcess(..)) => {
                 NsId::new(*number).map(|id| Resolved::Namespace(None, id, None)).ok_or(TargetError::Nothing(*number))
             }
             found => found,
         },
-        Target::PidInode(..) | Target::Own => resolve_process(root, target),
+        Target::PidInode(..) | Target::Own => process_of_kinds(root, target, kinds),
         Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id, None)),
         Target::Netns(name) => resolve_file(PathBuf::from(NETNS_DIRECTORY).join(name)),
         Target::File(path) => resolve_file(path.clone()),
@@ -160,10 +168,14 @@ fn resolve_file(path: PathBuf) -> Result<Resolved, TargetError> {
 /// # Errors
 /// As [`resolve`]; a number that is no process is an error, too.
 pub fn resolve_process(root: &ProcRoot, target: &Target) -> Result<Resolved, TargetError> {
+    process_of_kinds(root, target, KindSet::ALL)
+}
+
+fn process_of_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result<Resolved, TargetError> {
     match target {
-        Target::Number(number) => process(root, Pid(*number)),
+        Target::Number(number) => process(root, Pid(*number), kinds),
         Target::PidInode(pid, inode) => {
-            let found = process(root, *pid)?;
+            let found = process(root, *pid, kinds)?;
             let gone = |error| TargetError::NoProcess(*pid, error);
             let opened = pidfd::pidfd_open(*pid).ok_or(TargetError::NoPidInode(*pid))?.map_err(gone)?;
             match pidfd::unique_inode(opened.as_fd()).map_err(gone)? {
@@ -176,7 +188,7 @@ pub fn resolve_process(root: &ProcRoot, target: &Target) -> Result<Resolved, Tar
             let own = Pid(std::process::id());
             let name = root.name("self");
             let error = |errno| TargetError::NoProcess(own, SysError::new(Call::Openat(name.clone()), errno));
-            namespaces(root, root.own_process().map_err(error)?)
+            namespaces(root, root.own_process().map_err(error)?, kinds)
         }
         Target::Namespace(name) => Err(TargetError::WantedProcess(name.to_string())),
         Target::Netns(name) => Err(TargetError::WantedProcess(format!("netns:{name}"))),
@@ -184,15 +196,15 @@ pub fn resolve_process(root: &ProcRoot, target: &Target) -> Result<Resolved, Tar
     }
 }
 
-fn process(root: &ProcRoot, pid: Pid) -> Result<Resolved, TargetError> {
+fn process(root: &ProcRoot, pid: Pid, kinds: KindSet) -> Result<Resolved, TargetError> {
     let found = root.process(pid).map_err(|errno| {
         TargetError::NoProcess(pid, SysError::new(Call::Openat(root.name(&pid.to_string())), errno))
     })?;
-    namespaces(root, found)
+    namespaces(root, found, kinds)
 }
 
-fn namespaces(root: &ProcRoot, process: ProcPid) -> Result<Resolved, TargetError> {
-    match process.namespaces() {
+fn namespaces(root: &ProcRoot, process: ProcPid, kinds: KindSet) -> Result<Resolved, TargetError> {
+    match process.namespaces_of(kinds) {
         Ok(namespaces) => Ok(Resolved::Process(process, namespaces)),
         Err(errno) => {
             let pid = process.pid;

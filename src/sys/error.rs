@@ -70,6 +70,8 @@ pub enum Call {
     OpenTree(Vec<u8>),
     /// fchdir(2) to a directory.
     Fchdir(String),
+    /// openat2(2) of a directory to change to, not over magic links.
+    OpenDirectory(Vec<u8>),
     /// chdir(2) to a path.
     Chdir(Vec<u8>),
     /// chroot(2) to the working directory.
@@ -167,7 +169,8 @@ impl fmt::Display for Call {
             Call::Mount { what, path } => write!(f, "mount({what}, {})", text(path)),
             Call::MoveMount(path) => write!(f, "move_mount({})", text(path)),
             Call::OpenTree(path) => write!(f, "open_tree({}, OPEN_TREE_CLONE|AT_RECURSIVE)", text(path)),
-            Call::Fchdir(name) => write!(f, "fchdir({name})"),
+            Call::Fchdir(name) => write!(f, "fchdir({})", text(name.as_bytes())),
+            Call::OpenDirectory(path) => write!(f, "openat2({}, RESOLVE_NO_MAGICLINKS)", text(path)),
             Call::Chdir(path) => write!(f, "chdir({})", text(path)),
             Call::Chroot => write!(f, "chroot(.)"),
             Call::Getcwd => write!(f, "getcwd"),

@@ -21,8 +21,6 @@ pub(super) enum Arg {
     Data(usize),
     /// A pointer to the scratch memory.
     Scratch,
-    /// A pointer to the scratch memory behind the word that a call has kept there.
-    ScratchBehind,
 }
 
 #[derive(Debug)]
@@ -179,7 +177,6 @@ impl Program {
             Arg::Number(number) => number as u64,
             Arg::Data(at) => data + at as u64,
             Arg::Scratch => scratch,
-            Arg::ScratchBehind => scratch + 8,
         }
     }
 

@@ -102,12 +102,10 @@ pub fn changed_child() -> Option<(i32, Change)> {
     Some((pid as i32, change))
 }
 
-/// Says whether there is a child to wait for.
-pub fn has_children() -> bool {
-    // SAFETY: with WNOWAIT nothing is reaped, and the structure may be left out.
-    let answer =
-        unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) };
-    answer == 0
+/// Waits for the end of a child that has been killed.
+pub fn reap(pid: i32) {
+    // SAFETY: the call takes numbers, and the status may be left out.
+    let _ = retry(|| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) }.into());
 }
 
 /// Sends a signal to a process, or, where the pid is negative, to a process group: kill(2).

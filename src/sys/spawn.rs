@@ -253,29 +253,42 @@ mod tests {
     #[test]
     fn a_sibling_executes_and_the_stub_goes_elsewhere() {
         let mut program = Program::default();
-        let (end, hold) = pipe().expect("a pipe");
         let fork = program.fork_sibling();
         let text = |text: &str| std::ffi::CString::new(text).expect("no NUL");
         let arguments = program.strings(&[text("sh"), text("-c"), text("exit $CODE")]);
         let environment = program.strings(&[text("CODE=42")]);
         program.exec(&text("/nsx/sh"), arguments, environment, Otherwise::GoOn);
         program.exec(&text("/bin/sh"), arguments, environment, Otherwise::Stop);
-        let parent = program.here();
-        program.patch(fork, parent);
-        program.wait_for_end(end.as_fd());
-        program.exit(0);
+        program.patch(fork, program.here());
+        program.exit(7);
 
         let (read, write) = pipe().expect("a pipe");
         let stub = start(&program, write.as_fd(), [None; 3]).expect("a child");
         drop(write);
-        let mut all: Vec<Report> =
-            (0..2).filter_map(|_| read_report(read.as_fd()).expect("a pipe")).collect();
+        let mut all = Vec::new();
+        while let Some(report) = read_report(read.as_fd()).expect("a pipe") {
+            all.push(report);
+        }
         all.sort_by_key(|report| matches!(report, Report::Failed(..)));
         let [Report::Forked(0, child), Report::Failed(1, Errno::ENOENT)] = all[..] else { panic!("{all:?}") };
-        let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).expect("our child");
-        assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 42)), "{status:?}");
-        drop(hold);
-        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(stub), None).expect("our child, too");
+        for (pid, code) in [(child, 42), (stub, 7)] {
+            let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None).expect("our child");
+            assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, found) if found == code), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_guard_waits_for_the_end_of_its_pipe() {
+        let mut victim = std::process::Command::new("sleep");
+        std::os::unix::process::CommandExt::process_group(&mut victim, 0);
+        let mut victim = victim.arg("1000").spawn().expect("sleep");
+        let (lifeline, life) = pipe().expect("a pipe");
+        let program = crate::launch::compile::guard(lifeline.as_fd(), victim.id() as i32);
+        let guard = start(&program, lifeline.as_fd(), [None; 3]).expect("a child");
+        drop(life);
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(victim.wait().expect("a child").signal(), Some(libc::SIGKILL));
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(guard), None).expect("our child");
     }
 
     #[test]
