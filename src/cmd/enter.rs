@@ -8,7 +8,7 @@ use clap::Args;
 use super::value::{capabilities, id, timeout};
 use super::{Exit, Global, UsageError, advice, ui, ui::Ui};
 use crate::launch::enter::Event;
-use crate::launch::{Caps, Ended, EnterError, Id, NsFile, Place, Prepared, Request, Timeout, prepare};
+use crate::launch::{Caps, Ended, EnterError, Id, NsFile, Place, Prepared, Request, Timeout, keep_only, prepare};
 use crate::model::{KindSet, NsKind};
 use crate::proc::ProcRoot;
 use crate::render::explain::{self, Explained, ExplainedStep};
@@ -193,7 +193,9 @@ impl EnterArgs {
         }
         let some = !kinds.is_empty() || self.user_parent;
         if self.target.is_none() && files.is_empty() {
-            return Err(UsageError("no target: say which process with -t, or which namespace, as in --net=/run/netns/blue"));
+            return Err(UsageError(
+                "no target: say which process with -t, or which namespace, as in --net=/run/netns/blue",
+            ));
         }
         let place = |place: &Option<Option<PathBuf>>| {
             place.as_ref().map(|path| path.clone().map_or(Place::OfTarget, Place::Path))
@@ -279,13 +281,8 @@ pub fn run(args: &EnterArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     outcome
 }
 
-fn enter(
-    args: &EnterArgs,
-    request: &Request,
-    global: &Global,
-    ui: &Ui,
-    status: &Status,
-) -> anyhow::Result<Exit> {
+fn enter(args: &EnterArgs, request: &Request, global: &Global, ui: &Ui, status: &Status) -> anyhow::Result<Exit> {
+    keep_only(&request.keep_fds)?;
     let cannot_read = |error| EnterError::Failed("cannot look for the target".to_owned(), error);
     let proc = ProcRoot::open(&global.proc_root).map_err(cannot_read)?;
     if !proc.is_own_pid_ns() {

@@ -51,7 +51,9 @@ impl Exit {
             Exit::Failed => "The request failed, or a process or namespace that was named does not exist.",
             Exit::Usage => "The command line makes no sense.",
             Exit::TimedOut => "The time given by --timeout was over.",
-            Exit::NotStarted => "nsx itself failed before the command was started; also when the target does not exist.",
+            Exit::NotStarted => {
+                "nsx itself failed before the command was started; also when the target does not exist."
+            }
             Exit::NotExecutable => "The command was found, but could not be executed.",
             Exit::NotFound => "The command was not found.",
             Exit::Command(_) => "The command's own.",

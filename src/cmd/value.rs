@@ -187,7 +187,9 @@ mod tests {
         ] {
             assert_eq!(timeout(text), Ok(Timeout { after: of(after), grace: of(grace) }), "{text}");
         }
-        for text in ["", "0", "-1", "+1", "1x", "s", "1e3", ".", "1,", ",1", "inf", "nan", "1 s", "99999999999999999999d"] {
+        for text in
+            ["", "0", "-1", "+1", "1x", "s", "1e3", ".", "1,", ",1", "inf", "nan", "1 s", "99999999999999999999d"]
+        {
             assert!(timeout(text).is_err(), "{text}");
         }
     }

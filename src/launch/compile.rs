@@ -26,6 +26,8 @@ const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 pub struct Wiring<'a> {
     /// Where failures go.
     pub report: BorrowedFd<'a>,
+    /// The pipe that ends when nsx does.
+    pub lifeline: BorrowedFd<'a>,
     /// The terminal of the command, if it gets one of its own.
     pub terminal: Option<BorrowedFd<'a>>,
     /// The signals that the command starts with blocked.
@@ -55,7 +57,8 @@ impl Surroundings {
                 })
                 .collect(),
         };
-        let find = |variables: &[Vec<u8>], start: &[u8]| variables.iter().position(|variable| variable.starts_with(start));
+        let find =
+            |variables: &[Vec<u8>], start: &[u8]| variables.iter().position(|variable| variable.starts_with(start));
         if held.environment.is_some() && plan.terminal && find(&variables, b"TERM=").is_none() {
             // What kind of terminal the caller has is no matter of the target's.
             variables.extend(std::env::var_os("TERM").map(|term| [b"TERM=", term.as_bytes()].concat()));
@@ -127,11 +130,14 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn step(&mut self, step: &Step) -> Result<(), EnterError> {
-        let missing = || EnterError::Failed(format!("cannot do a step: {:?}", step.action), SysError::new(Call::Fstat, Errno::EBADF));
+        let missing = || {
+            EnterError::Failed(format!("cannot do a step: {:?}", step.action), SysError::new(Call::Fstat, Errno::EBADF))
+        };
         let (held, program) = (self.held, &mut self.program);
         match &step.action {
             Action::JoinCgroup { index, required } => {
-                let name = self.facts.cgroups.get(*index).and_then(|cgroup| cgroup.procs.as_ref().ok()).ok_or_else(missing)?;
+                let name =
+                    self.facts.cgroups.get(*index).and_then(|cgroup| cgroup.procs.as_ref().ok()).ok_or_else(missing)?;
                 let procs = held.cgroups.get(*index).and_then(Option::as_ref).ok_or_else(missing)?;
                 let otherwise = if *required { Otherwise::Stop } else { Otherwise::GoOn };
                 // 0 is whoever writes, in whatever pid namespace.
@@ -173,7 +179,8 @@ impl Compiler<'_> {
                 let directory = held.directory.as_ref().ok_or_else(missing)?;
                 let name = if *target { "the target's directory" } else { "the directory" };
                 program.fchdir(directory.as_fd(), name, Otherwise::Stop);
-                if *target {
+                // In one's own root directory it may be elsewhere; in another one that would be a way out.
+                if *target && self.plan.other_root {
                     program.check_directory(Otherwise::Stop);
                 }
             }
@@ -187,9 +194,12 @@ impl Compiler<'_> {
             Action::DropGroups => program.drop_groups(),
             Action::SetGid(gid) => program.set_gid(*gid),
             Action::SetUid(uid) => {
-                if self.plan.steps.iter().any(|step| {
-                    matches!(step.action, Action::LimitCaps { root: false, .. } | Action::KeepCaps(_))
-                }) {
+                if self
+                    .plan
+                    .steps
+                    .iter()
+                    .any(|step| matches!(step.action, Action::LimitCaps { root: false, .. } | Action::KeepCaps(_)))
+                {
                     program.keep_caps();
                 }
                 program.set_uid(*uid);
@@ -257,7 +267,7 @@ impl Compiler<'_> {
             self.program.die_with_parent();
             self.program.say_ready(wiring.report);
             self.program.set_mask(wiring.mask);
-            self.program.close_at_exec(&[wiring.report]);
+            self.program.close_at_exec(&[wiring.report, wiring.lifeline]);
         }
         let mut arguments: Option<(Vec<CString>, Strings)> = None;
         let last = candidates.len();
@@ -273,26 +283,19 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The stub has done its work when it has made the command's process.
+    /// What the stub does when it has made the command's process.
     fn finish(&mut self) {
-        if let Some(fork) = self.fork {
-            let program = &mut self.program;
-            program.patch(fork, program.here());
-            program.exit(0);
+        let (Some(fork), Some(wiring)) = (self.fork, self.wiring) else { return };
+        let program = &mut self.program;
+        program.patch(fork, program.here());
+        if wiring.terminal.is_none() {
+            // It stays to end what is left of the command when nsx is killed, and holds nothing open meanwhile.
+            program.close_streams_and(wiring.report);
+            program.wait_for_end(wiring.lifeline);
+            program.kill_group();
         }
+        program.exit(0);
     }
-}
-
-/// Makes the list of a guard: it waits for the end of `lifeline`, which is that of nsx, and then kills a process group.
-pub fn guard(lifeline: BorrowedFd<'_>, group: i32) -> Program {
-    let mut program = Program::default();
-    program.forbid_tracing();
-    program.new_session();
-    program.close_streams();
-    program.wait_for_end(lifeline);
-    program.kill_group(group);
-    program.exit(0);
-    program
 }
 
 /// Returns the programs to try, with their arguments.
@@ -321,7 +324,8 @@ fn candidates(
         words.splice(0..1, [text(OsStr::new("sh"))?, script.clone()]);
         return Ok(vec![(text(OsStr::new("/bin/sh"))?, words)]);
     }
-    if name.as_bytes().contains(&b'/') {
+    // There is no program without a name, in whatever directory.
+    if name.is_empty() || name.as_bytes().contains(&b'/') {
         return Ok(vec![(text(name)?, words)]);
     }
     let mut folders: Vec<&[u8]> = Vec::new();
@@ -333,9 +337,7 @@ fn candidates(
     }
     folders
         .into_iter()
-        .map(|folder| {
-            Ok((text(OsStr::from_bytes(&[folder, b"/", name.as_bytes()].concat()))?, words.clone()))
-        })
+        .map(|folder| Ok((text(OsStr::from_bytes(&[folder, b"/", name.as_bytes()].concat()))?, words.clone())))
         .collect()
 }
 

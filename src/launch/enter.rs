@@ -142,14 +142,20 @@ pub struct Prepared<'a> {
     proc: &'a ProcRoot,
 }
 
+/// Sees to it that the command gets no descriptors but the standard streams and those in `keep`. To be called before anything else is
+/// opened, so that no descriptor of nsx's own is taken for one of those.
+///
+/// # Errors
+/// `EBADF` where one of them is not open.
+pub fn keep_only(keep: &[i32]) -> Result<(), EnterError> {
+    spawn::close_all_but(keep).map_err(|(fd, error)| EnterError::Failed(format!("cannot keep descriptor {fd}"), error))
+}
+
 /// Finds the target and makes the plan. Nothing is entered.
 ///
 /// # Errors
 /// Where the target is not there, or what was asked for cannot be.
 pub fn prepare<'a>(proc: &'a ProcRoot, request: &'a Request) -> Result<Prepared<'a>, EnterError> {
-    // Before anything of nsx's own is open.
-    spawn::close_all_but(&request.keep_fds)
-        .map_err(|(fd, error)| EnterError::Failed(format!("cannot keep descriptor {fd}"), error))?;
     let (facts, held) = facts::gather(proc, request)?;
     let plan = super::plan(request, &facts)?;
     Ok(Prepared { request, facts, plan, held, proc })
@@ -182,7 +188,10 @@ impl Prepared<'_> {
         let signals = match self.plan.forks {
             true => {
                 signal::adopt_orphans();
-                Some(Signals::block().map_err(|error| EnterError::Failed("cannot watch over a command".into(), error))?)
+                Some(
+                    Signals::block()
+                        .map_err(|error| EnterError::Failed("cannot watch over a command".into(), error))?,
+                )
             }
             false => None,
         };
@@ -227,34 +236,37 @@ impl Prepared<'_> {
     ) -> Result<Ended, EnterError> {
         let cannot = |error| EnterError::Failed("cannot start the command".to_owned(), error);
         let (reports, report) = spawn::pipe().map_err(cannot)?;
+        let (lifeline, life) = spawn::pipe().map_err(cannot)?;
         let terminal = match self.plan.terminal {
             true => Some(self.terminal().map_err(|error| EnterError::Failed("cannot make a terminal".into(), error))?),
             false => None,
         };
         let far = terminal.as_ref().map(|(_, far)| far.as_fd());
         let wiring =
-            Wiring { report: report.as_fd(), terminal: far, mask: signals.before() };
+            Wiring { report: report.as_fd(), lifeline: lifeline.as_fd(), terminal: far, mask: signals.before() };
         let program = compile(&self.plan, &self.facts, &self.held, self.proc, surroundings, Some(&wiring), by_shell)?;
         let mut started = |pid| hear(Event::Started(pid));
         let (progress, end) = match terminal {
             None => {
                 let stub = spawn::start(&program, report.as_fd(), [None; 3]).map_err(cannot)?;
-                drop(report);
+                drop((report, lifeline));
                 let timeout = self.request.timeout;
                 let prompt = self.request.watched;
                 let watch = Watch { program: &program, stub, reports, signals, timeout, prompt, relay: None };
-                watch.run(&mut started)
+                let outcome = watch.run(&mut started);
+                drop(life);
+                outcome
             }
             Some((near, far)) => {
                 let (relayed, relay) = spawn::pipe().map_err(cannot)?;
                 let keeper = match spawn::fork().map_err(cannot)? {
                     Forked::Child => {
-                        drop((near, relayed));
+                        drop((near, relayed, life));
                         self.keep(&program, far, (reports, report), relay)
                     }
                     Forked::Parent(keeper) => keeper,
                 };
-                drop((far, reports, report, relay));
+                drop((far, reports, report, lifeline, relay, life));
                 let terminals = self.facts.terminals;
                 Proxy { keeper, near, terminals, reports: relayed, signals, program: &program }.run(&mut started)
             }

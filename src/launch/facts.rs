@@ -56,18 +56,22 @@ const MOST_BYTES: usize = 8 << 20;
 pub fn gather(proc: &ProcRoot, request: &Request) -> Result<(Facts, Held), EnterError> {
     let mut facts = Facts { uid: nix::unistd::geteuid().as_raw(), ..Facts::default() };
     let mut held = Held::default();
-    facts.caps = cred::effective_caps().map_err(|error| EnterError::Failed("cannot read the own capabilities".into(), error))?;
+    facts.caps =
+        cred::effective_caps().map_err(|error| EnterError::Failed("cannot read the own capabilities".into(), error))?;
     // To read a link costs as much as to enter a namespace, so only those are read that something depends on.
     let privileged = facts.caps.contains(CapSet::SYS_ADMIN);
     let kinds = match request.kinds {
-        Some(kinds) if privileged && !request.user_parent => kinds,
+        Some(kinds) if privileged && !request.user_parent => {
+            kinds.iter().filter(|kind| !request.files.iter().any(|(given, _)| given == kind)).collect()
+        }
         _ => KindSet::ALL,
     };
     let own = proc.own_process().and_then(|own| Ok((own.namespaces_of(kinds)?, own)));
     let (namespaces, own) = own.map_err(|errno| failed("/proc", Call::Readlinkat(b"/proc/self/ns".to_vec()), errno))?;
     facts.own = namespaces;
     use std::io::IsTerminal;
-    facts.terminals = [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
+    facts.terminals =
+        [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
     // What is kept unless the root directory changes needs no name.
     if request.kinds.is_none_or(|kinds| kinds.contains(NsKind::Mnt)) || request.root.is_some() {
         facts.directory = std::env::current_dir().ok();
@@ -151,7 +155,8 @@ impl Gathering<'_> {
                 NsFile::Path(path) => open_file(path.clone())?,
                 NsFile::Socket(fd) => {
                     let what = format!("descriptor {fd} of the target");
-                    let cannot = |error| EnterError::Failed(format!("cannot find the network namespace of {what}"), error);
+                    let cannot =
+                        |error| EnterError::Failed(format!("cannot find the network namespace of {what}"), error);
                     let target = held.pidfd.as_ref().ok_or(super::PlanError::NoProcess("--net-socket"))?;
                     let copy = pidfd::pidfd_getfd(target.as_fd(), *fd)
                         .unwrap_or_else(|| Err(SysError::new(Call::PidfdGetfd(*fd), Errno::ENOSYS)))
@@ -249,8 +254,7 @@ impl Gathering<'_> {
             };
             let from = [NsKind::User].into_iter().chain(first).find(asked).unwrap_or(NsKind::User);
             held.user_parent = open(from).and_then(|namespace| nsfs::owner(namespace.as_fd()).ok());
-            facts.user_parent =
-                held.user_parent.as_ref().and_then(|parent| nsfs::inode(parent.as_fd()).ok().flatten());
+            facts.user_parent = held.user_parent.as_ref().and_then(|parent| nsfs::inode(parent.as_fd()).ok().flatten());
         }
         if facts.caps.contains(CapSet::SYS_ADMIN) {
             return Ok(());
@@ -276,7 +280,8 @@ impl Gathering<'_> {
         let target_user = facts.target.as_ref().and_then(|target| target.namespaces[NsKind::User.index()]);
         let asked = if self.request.user_parent { facts.user_parent } else { self.wants(facts, NsKind::User) };
         let topmost = facts.owners.iter().flatten().filter(|owner| owner.depth > 0).min_by_key(|owner| owner.depth);
-        let Some(user) = asked.or(topmost.map(|owner| owner.id)).filter(|id| Some(*id) != facts.own[NsKind::User.index()])
+        let Some(user) =
+            asked.or(topmost.map(|owner| owner.id)).filter(|id| Some(*id) != facts.own[NsKind::User.index()])
         else {
             return Ok(());
         };
@@ -287,12 +292,16 @@ impl Gathering<'_> {
         }
         let owner = held.owners.iter().find(|(id, _)| *id == user).map(|(_, owner)| owner);
         let parent = held.user_parent.as_ref().filter(|_| self.request.user_parent);
-        let Some(namespace) = parent.or(held.namespaces[NsKind::User.index()].as_ref()).or(owner) else { return Ok(()) };
-        let read = |file| {
-            inside::open_in_user_ns(namespace.as_fd(), file).map(|file| read_to_end(&file)).unwrap_or_default()
+        let Some(namespace) = parent.or(held.namespaces[NsKind::User.index()].as_ref()).or(owner) else {
+            return Ok(());
         };
-        facts.ids =
-            Some(user_facts(&read(c"/proc/self/uid_map"), &read(c"/proc/self/gid_map"), &read(c"/proc/self/setgroups")));
+        let read =
+            |file| inside::open_in_user_ns(namespace.as_fd(), file).map(|file| read_to_end(&file)).unwrap_or_default();
+        facts.ids = Some(user_facts(
+            &read(c"/proc/self/uid_map"),
+            &read(c"/proc/self/gid_map"),
+            &read(c"/proc/self/setgroups"),
+        ));
         Ok(())
     }
 
@@ -339,8 +348,7 @@ impl Gathering<'_> {
     fn cgroups(&self, facts: &mut Facts, held: &mut Held) {
         let joins = self.request.cgroup.unwrap_or(self.request.kinds.is_none());
         let Some(process) = held.process.as_ref().filter(|_| joins) else { return };
-        let (Ok(theirs), Ok(own)) =
-            (process.read_all(c"cgroup", MOST_BYTES), self.own.read_all(c"cgroup", MOST_BYTES))
+        let (Ok(theirs), Ok(own)) = (process.read_all(c"cgroup", MOST_BYTES), self.own.read_all(c"cgroup", MOST_BYTES))
         else {
             return;
         };
@@ -355,7 +363,9 @@ impl Gathering<'_> {
             let (procs, opened) = match layout.place(&line) {
                 cgroup::Place::Directory(mut path) => {
                     path.extend_from_slice(b"/cgroup.procs");
-                    let opened = CString::new(path.clone()).map_err(|_| Errno::EINVAL).and_then(|path| dir::open_write_cwd(&path));
+                    let opened = CString::new(path.clone())
+                        .map_err(|_| Errno::EINVAL)
+                        .and_then(|path| dir::open_write_cwd(&path));
                     match opened {
                         Ok(opened) => (Ok(path), Some(opened)),
                         Err(errno) => (Err(SysError::new(Call::Openat(path), errno).to_string()), None),
@@ -399,7 +409,8 @@ fn depth(owner: &OwnedFd, own: Option<NsId>) -> u32 {
 fn copy_tree(facts: &Facts, held: &mut Held) -> Result<(), EnterError> {
     let needs = || EnterError::Plan(super::PlanError::NoProcess("--tools"));
     let (Some(target), Some(process)) = (&facts.target, &held.pidfd) else { return Err(needs()) };
-    let cannot = |error| EnterError::Failed(format!("cannot take a view of the mounts of process {}", target.pid), error);
+    let cannot =
+        |error| EnterError::Failed(format!("cannot take a view of the mounts of process {}", target.pid), error);
     let Some(root) = &held.root else {
         let call = Call::Openat(format!("/proc/{}/root", target.pid).into_bytes());
         return Err(cannot(SysError::new(call, Errno::EACCES)));

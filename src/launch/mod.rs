@@ -17,6 +17,6 @@ pub mod request;
 pub mod supervise;
 pub mod terminal;
 
-pub use enter::{Ended, EnterError, Prepared, prepare};
+pub use enter::{Ended, EnterError, Prepared, keep_only, prepare};
 pub use plan::{Action, Facts, Plan, PlanError, Step, Who, plan};
 pub use request::{Caps, Id, NsFile, Place, Request, Timeout};

@@ -250,7 +250,11 @@ impl fmt::Display for PlanError {
         match self {
             PlanError::NoProcess(what) => write!(f, "{what} takes a process as target (-t PID)"),
             PlanError::NoKind(kind, pid) => {
-                write!(f, "process {pid} has no {kind} namespace: this kernel has none (it takes Linux {})", kind.since())
+                write!(
+                    f,
+                    "process {pid} has no {kind} namespace: this kernel has none (it takes Linux {})",
+                    kind.since()
+                )
             }
             PlanError::Unmapped(what, id) => {
                 write!(f, "the target's {what} {id} is not mapped in the user namespace that is entered")
@@ -320,7 +324,10 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
     maker.change_directory(other_root && !tools)?;
     if own_proc {
         maker.fork(terminal);
-        maker.step(Action::MountProc, "so that ps shows the processes of the pid namespace; mounted from inside, as it shows the mounter's");
+        maker.step(
+            Action::MountProc,
+            "so that ps shows the processes of the pid namespace; mounted from inside, as it shows the mounter's",
+        );
     }
     maker.take_ids(bridged || wanted.user.is_some())?;
     if forks && !own_proc {
@@ -407,7 +414,10 @@ impl Maker<'_> {
         for (index, cgroup) in self.facts.cgroups.iter().enumerate() {
             match &cgroup.procs {
                 Ok(_) => {
-                    let why = format!("the target's cgroup in the hierarchy {}: its limits count for the command", cgroup.hierarchy);
+                    let why = format!(
+                        "the target's cgroup in the hierarchy {}: its limits count for the command",
+                        cgroup.hierarchy
+                    );
                     self.step(Action::JoinCgroup { index, required }, why);
                 }
                 Err(why) if required => return Err(PlanError::Cgroup(cgroup.hierarchy.clone(), why.clone())),
@@ -444,7 +454,8 @@ impl Maker<'_> {
             self.enter_target(wanted.target.with(NsKind::User), why);
             return false;
         }
-        let topmost = self.facts.owners.iter().flatten().filter(|owner| owner.depth > 0).min_by_key(|owner| owner.depth);
+        let topmost =
+            self.facts.owners.iter().flatten().filter(|owner| owner.depth > 0).min_by_key(|owner| owner.depth);
         let asked = match wanted.user {
             Some(User::Target) => self.facts.target.as_ref().and_then(|target| target.namespaces[NsKind::User.index()]),
             Some(User::File) => self.facts.given[NsKind::User.index()],
@@ -492,7 +503,10 @@ impl Maker<'_> {
         self.step(Action::ShowTarget(path.clone()), "the target's root directory, with its mounts");
         for (name, to) in [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")] {
             let from = path.join(name);
-            self.step(Action::ShowFromTarget { from, to }, "the target's, so that the host's programs show what it sees");
+            self.step(
+                Action::ShowFromTarget { from, to },
+                "the target's, so that the host's programs show what it sees",
+            );
         }
     }
 
@@ -504,7 +518,8 @@ impl Maker<'_> {
                 self.step(Action::ChangeRoot { target }, if target { "the target's" } else { "as asked for" });
             }
             None if follow => {
-                let why = "the target's, which need not be that of its mount namespace; opened before anything was entered";
+                let why =
+                    "the target's, which need not be that of its mount namespace; opened before anything was entered";
                 self.step(Action::ChangeRoot { target: true }, why);
             }
             None => {}
@@ -520,7 +535,10 @@ impl Maker<'_> {
                 self.step(Action::ChangeDirectory { target }, if target { "the target's" } else { "as asked for" });
             }
             (None, Some(path)) => {
-                self.step(Action::FindDirectory { path: path.clone(), required: true }, "as asked for, looked up inside");
+                self.step(
+                    Action::FindDirectory { path: path.clone(), required: true },
+                    "as asked for, looked up inside",
+                );
             }
             (None, None) if moved => {
                 let path = self.facts.directory.clone().unwrap_or_else(|| "/".into());
@@ -552,20 +570,21 @@ impl Maker<'_> {
         let request = self.request;
         let credentials = self.facts.target.as_ref().and_then(|target| target.credentials);
         let ids = self.facts.ids.as_ref().filter(|_| user);
-        let follow = |what: &'static str, id: Option<Id>, map: fn(&UserFacts) -> &IdMap, theirs: fn(&Credentials) -> u32| {
-            let Some(Id::Follow) = id else {
-                return Ok(match id {
-                    Some(Id::Number(number)) => Some(number),
-                    // Whoever enters a user namespace is root in it, if it has a root.
-                    _ => ids.is_some_and(|ids| !request.preserve_credentials && map(ids).has(0)).then_some(0),
-                });
+        let follow =
+            |what: &'static str, id: Option<Id>, map: fn(&UserFacts) -> &IdMap, theirs: fn(&Credentials) -> u32| {
+                let Some(Id::Follow) = id else {
+                    return Ok(match id {
+                        Some(Id::Number(number)) => Some(number),
+                        // Whoever enters a user namespace is root in it, if it has a root.
+                        _ => ids.is_some_and(|ids| !request.preserve_credentials && map(ids).has(0)).then_some(0),
+                    });
+                };
+                let outside = credentials.as_ref().map(theirs).ok_or(PlanError::NoProcess("follow"))?;
+                match ids {
+                    Some(ids) => map(ids).inside(outside).map(Some).ok_or(PlanError::Unmapped(what, outside)),
+                    None => Ok(Some(outside)),
+                }
             };
-            let outside = credentials.as_ref().map(theirs).ok_or(PlanError::NoProcess("follow"))?;
-            match ids {
-                Some(ids) => map(ids).inside(outside).map(Some).ok_or(PlanError::Unmapped(what, outside)),
-                None => Ok(Some(outside)),
-            }
-        };
         let gid = follow("gid", request.gid, |ids| &ids.gids, |theirs| theirs.gid)?;
         let uid = follow("uid", request.uid, |ids| &ids.uids, |theirs| theirs.uid)?;
         let denied = ids.is_some_and(|ids| ids.setgroups_denied);
@@ -581,7 +600,8 @@ impl Maker<'_> {
         }
         if let Some(gid) = gid {
             if denied {
-                self.notes.push("setgroups(2) is denied in the user namespace: supplementary groups are kept".to_owned());
+                self.notes
+                    .push("setgroups(2) is denied in the user namespace: supplementary groups are kept".to_owned());
             } else {
                 self.step(Action::DropGroups, "those of the caller mean nothing to the target");
             }

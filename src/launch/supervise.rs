@@ -3,9 +3,8 @@
 //! - Signals are passed on. One that a terminal sent goes to the whole process group of the command, as it would have without nsx; one
 //!   that somebody sent to nsx goes to the command.
 //! - A command that is stopped stops nsx; when nsx is continued, so is the command.
-//! - When nsx is killed, the kernel kills the command (`PR_SET_PDEATHSIG`), and a guard, which sees the end of a pipe, what is left of its
-//!   process group. A process that has left the group on purpose, a daemon, lives on, as it does when the command ends by itself. The
-//!   guard is a stub, too, and only made for commands that take longer than a moment.
+//! - When nsx is killed, the kernel kills the command (`PR_SET_PDEATHSIG`), and the stub, which sees the end of a pipe, what is left of its
+//!   process group. A process that has left the group on purpose, a daemon, lives on, as it does when the command ends by itself.
 //! - Children are reaped, whoever they are. What happens in a pid namespace that was entered is its first process's to reap.
 //!
 //! Not here: the terminal (`terminal`), what is told to a user (`cmd`).
@@ -13,16 +12,16 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::libc::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
+use nix::libc::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::request::Timeout;
 use crate::sys::program::{Failure, Program};
-use crate::sys::signal::{self, Change, Signals};
+use crate::sys::signal::{self, Came, Change, Signals};
 use crate::sys::spawn::{self, Report};
 use crate::sys::{Call, Errno, SysError};
 
-/// A command that takes longer than this gets a guard.
+/// So long a stub may take that comes to no end, when somebody wants to leave.
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// The place of reports that are about no call: they say how far the command has come.
@@ -103,19 +102,29 @@ impl Watch<'_> {
         let mut end = None;
         let mut stub_gone = false;
         let mut asked_to_end = None;
-        let mut guard: Option<Guard> = None;
+        let mut early: Vec<Came> = Vec::new();
+        let mut continued = false;
         loop {
             while let Some(came) = self.signals.next() {
                 self.read(&mut reports, &mut progress, &mut started);
                 match (came.number, progress.child) {
                     (SIGCHLD, _) => {}
-                    (number, Some(child)) => pass_on(child, number, came.from_kernel, self.relay.is_none()),
-                    (SIGTTIN | SIGTTOU | SIGCONT | nix::libc::SIGWINCH, None) => {}
-                    (SIGTSTP, None) => signal::stop_self(),
-                    (number, None) => {
-                        asked_to_end = Some(number);
-                        let _ = signal::send(self.stub, SIGKILL);
+                    // It is what has continued nsx, and was passed on then.
+                    (SIGCONT, _) if std::mem::take(&mut continued) => {}
+                    (_, Some(_)) => early.push(came),
+                    // The terminal's affairs, and of no use to a command that comes later.
+                    (SIGTTIN | SIGTTOU | SIGCONT | SIGWINCH, None) => {}
+                    (SIGTSTP, None) => {
+                        signal::stop_self();
+                        continued = true;
                     }
+                    // The command's process may be there, and not be known yet.
+                    (_, None) => early.push(came),
+                }
+            }
+            if let Some(child) = progress.child {
+                for came in early.drain(..) {
+                    pass_on(child, came.number, came.from_kernel, self.relay.is_none());
                 }
             }
             while let Some((pid, change)) = signal::changed_child() {
@@ -131,6 +140,7 @@ impl Watch<'_> {
                     Change::Killed(number) => end = Some(End::Killed(number)),
                     Change::Stopped(_) => {
                         signal::stop_self();
+                        continued = true;
                         if let Some(child) = progress.child {
                             let _ = signal::send(-child, SIGCONT);
                             let _ = signal::send(child, SIGCONT);
@@ -153,10 +163,9 @@ impl Watch<'_> {
             }
             // Reports are read when there is something to do; their end is waited for where somebody wants to hear that the command
             // runs. To be woken for each would take the processor from those who are at work.
-            let awaited = reports.filter(|_| self.prompt || stub_gone || end.is_some() || !ends.is_empty());
-            // The keeper of a terminal needs none: it outlives nsx itself.
-            let unguarded = guard.is_none() && self.relay.is_none() && end.is_none();
-            let patience = clock.patience().into_iter().chain(unguarded.then_some(MOMENT)).min();
+            let awaited =
+                reports.filter(|_| self.prompt || stub_gone || end.is_some() || !ends.is_empty() || !early.is_empty());
+            let patience = clock.patience().into_iter().chain((!early.is_empty()).then_some(MOMENT)).min();
             let Waited { nothing, gone } = self.wait(awaited, patience);
             if gone {
                 // nsx, which this process stands for, has gone.
@@ -166,11 +175,11 @@ impl Watch<'_> {
                 end_session();
             }
             self.read(&mut reports, &mut progress, &mut started);
-            if let Some(child) = progress.child.filter(|_| unguarded && nothing) {
-                guard = Guard::start(child);
+            if progress.child.is_none() && nothing && !early.is_empty() {
+                asked_to_end = early.first().map(|came| came.number);
+                let _ = signal::send(self.stub, SIGKILL);
             }
         }
-        drop(guard);
         if progress.timed_out
             && let Some(child) = progress.child
         {
@@ -235,30 +244,6 @@ struct Waited {
     nothing: bool,
     /// The other end of the relay has gone.
     gone: bool,
-}
-
-/// A process that kills the command's process group when nsx dies; with nsx's consent it does nothing.
-struct Guard {
-    pid: i32,
-    _life: OwnedFd,
-}
-
-impl Guard {
-    /// Starts one. Without it the command is still killed by the kernel, so it may fail.
-    fn start(group: i32) -> Option<Guard> {
-        let (lifeline, life) = spawn::pipe().ok()?;
-        let program = super::compile::guard(lifeline.as_fd(), group);
-        // It has nothing to report.
-        let pid = spawn::start(&program, lifeline.as_fd(), [None; 3]).ok()?;
-        Some(Guard { pid, _life: life })
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = signal::send(self.pid, SIGKILL);
-        signal::reap(self.pid);
-    }
 }
 
 /// Passes a signal on to the command. `apart` says that its process group has no parent in its session, so that the kernel would not stop

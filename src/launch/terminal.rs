@@ -90,6 +90,7 @@ impl Proxy<'_> {
         let (mut keyboard_open, mut near_open) = (keyboard.is_some(), true);
         let mut raw = None;
         let mut end = None;
+        let mut continued = false;
         if whole && tty::is_foreground(all[0]) {
             raw = tty::Raw::set(all[0]);
         }
@@ -98,6 +99,7 @@ impl Proxy<'_> {
                 match came.number {
                     SIGCHLD | SIGTTIN | SIGTTOU => {}
                     SIGWINCH => tty::copy_size(screen, self.near.as_fd()),
+                    SIGCONT if std::mem::take(&mut continued) => {}
                     SIGCONT => {
                         if whole && tty::is_foreground(all[0]) && raw.is_none() {
                             raw = tty::Raw::set(all[0]);
@@ -117,6 +119,7 @@ impl Proxy<'_> {
                         self.show_rest(&mut shown, screen);
                         raw = None;
                         signal::stop_self();
+                        continued = true;
                         if whole && tty::is_foreground(all[0]) {
                             raw = tty::Raw::set(all[0]);
                         }
@@ -129,9 +132,8 @@ impl Proxy<'_> {
                 break;
             }
             let wants_keys = keyboard.filter(|_| keyboard_open && near_open && typed.bytes.is_empty());
-            let keys = wants_keys.filter(|keyboard| {
-                tty::is_foreground(*keyboard) && (raw.is_some() || tty::is_line_mode(*keyboard))
-            });
+            let keys = wants_keys
+                .filter(|keyboard| tty::is_foreground(*keyboard) && (raw.is_some() || tty::is_line_mode(*keyboard)));
             let mut near = PollFlags::empty();
             near.set(PollFlags::POLLIN, shown.bytes.is_empty());
             near.set(PollFlags::POLLOUT, !typed.bytes.is_empty());
@@ -144,8 +146,7 @@ impl Proxy<'_> {
             ];
             let mut fds: Vec<PollFd<'_>> =
                 slots.iter().flatten().map(|(fd, events)| PollFd::new(*fd, *events)).collect();
-            let patience =
-                if wants_keys.is_some() && keys.is_none() { PATIENCE_MS.into() } else { PollTimeout::NONE };
+            let patience = if wants_keys.is_some() && keys.is_none() { PATIENCE_MS.into() } else { PollTimeout::NONE };
             let _ = poll(&mut fds, patience);
             let mut events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             let happened = slots.map(|slot| slot.and_then(|_| events.next()).unwrap_or(PollFlags::empty()));

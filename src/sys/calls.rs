@@ -229,7 +229,7 @@ impl Program {
     pub fn fork_sibling(&mut self) -> usize {
         let at = self.here();
         let flags = i64::from(libc::CLONE_PARENT | libc::SIGCHLD);
-        self.push(Call::Clone, libc::SYS_clone, &[Arg::Number(flags)], stub::CLONE);
+        self.push(Call::Clone, libc::SYS_clone, &[Arg::Number(flags)], stub::CLONE | stub::STORE);
         at
     }
 
@@ -262,23 +262,24 @@ impl Program {
         self.add(Call::Write("the pipe to nsx"), libc::SYS_write, &args, Otherwise::Stop);
     }
 
-    /// Closes the standard streams: close(2).
-    pub fn close_streams(&mut self) {
-        for fd in 0..=2 {
-            self.push(Call::Close, libc::SYS_close, &[Arg::Number(fd)], stub::CONTINUE | stub::QUIET);
+    /// Closes the standard streams and whatever else the list uses but a pipe to wait for: close(2).
+    pub fn close_streams_and(&mut self, report: BorrowedFd<'_>) {
+        for fd in [0, 1, 2, report.as_raw_fd()] {
+            self.push(Call::Close, libc::SYS_close, &[Arg::Number(fd.into())], stub::CONTINUE | stub::QUIET);
         }
     }
 
     /// Reads from a pipe until its other end is closed: read(2). Nobody ever writes to it.
     pub fn wait_for_end(&mut self, pipe: BorrowedFd<'_>) {
-        let args = [self.fd(pipe), Arg::Scratch, Arg::Number(1)];
-        self.add(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Otherwise::Stop);
+        // The pid of the child stays where it is in the scratch memory: nothing is read, the answer is all there is to know.
+        let args = [self.fd(pipe), Arg::ScratchBehind, Arg::Number(1)];
+        self.add(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Otherwise::GoOn);
     }
 
-    /// Kills a process group: kill(2).
-    pub fn kill_group(&mut self, group: i32) {
-        let args = [Arg::Number((-group).into()), Arg::Number(libc::SIGKILL.into())];
-        self.add(Call::Kill, libc::SYS_kill, &args, Otherwise::Stop);
+    /// Kills the process group of the child that [`Program::fork_sibling`] made: kill(2).
+    pub fn kill_group(&mut self) {
+        let args = [Arg::Number(0), Arg::Number(libc::SIGKILL.into())];
+        self.push(Call::Kill, libc::SYS_kill, &args, stub::LOAD_NEGATED | stub::CONTINUE | stub::QUIET);
     }
 
     /// Sets the signals that are blocked: rt_sigprocmask(2). `mask` has a bit for each, the lowest for signal 1.

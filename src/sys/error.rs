@@ -153,7 +153,9 @@ impl fmt::Display for Call {
             Call::Socket(family) => write!(f, "socket({family})"),
             Call::Netlink(request) => write!(f, "netlink({request})"),
             Call::Fork => write!(f, "fork"),
-            Call::WriteText { path, text: what } => write!(f, "write({}, {:?})", text(path), text(what.trim_ascii_end())),
+            Call::WriteText { path, text: what } => {
+                write!(f, "write({}, {:?})", text(path), text(what.trim_ascii_end()))
+            }
             Call::Setns { fd, kinds } => {
                 write!(f, "setns({fd}, ")?;
                 for (place, kind) in kinds.iter().enumerate() {

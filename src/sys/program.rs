@@ -21,6 +21,8 @@ pub(super) enum Arg {
     Data(usize),
     /// A pointer to the scratch memory.
     Scratch,
+    /// A pointer to the scratch memory behind the word that a call has kept there.
+    ScratchBehind,
 }
 
 #[derive(Debug)]
@@ -177,6 +179,7 @@ impl Program {
             Arg::Number(number) => number as u64,
             Arg::Data(at) => data + at as u64,
             Arg::Scratch => scratch,
+            Arg::ScratchBehind => scratch + 8,
         }
     }
 
@@ -220,9 +223,7 @@ impl Program {
             }
             // SAFETY: the typed methods that add records make sure that every pointer leads to what the call reads, in `data`, or to
             // the scratch memory, which is as large as any call of theirs may write.
-            let answer = unsafe {
-                libc::syscall(record.number, args[0], args[1], args[2], args[3], args[4], args[5])
-            };
+            let answer = unsafe { libc::syscall(record.number, args[0], args[1], args[2], args[3], args[4], args[5]) };
             let mut failed = (answer == -1).then(Errno::last);
             if failed.is_none() && record.flags & stub::STORE != 0 {
                 // SAFETY: as above.

@@ -42,11 +42,7 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd), SysError> {
 ///
 /// # Errors
 /// `EACCES` where the sysctl vm.memfd_noexec forbids it, `EAGAIN` where no more processes may be made, `ENOENT` without `/proc`.
-pub fn start(
-    program: &Program,
-    report: BorrowedFd<'_>,
-    streams: [Option<BorrowedFd<'_>>; 3],
-) -> Result<i32, SysError> {
+pub fn start(program: &Program, report: BorrowedFd<'_>, streams: [Option<BorrowedFd<'_>>; 3]) -> Result<i32, SysError> {
     let failed = |errno| SysError::new(Call::PosixSpawn, errno);
     let file = program.seal(report)?;
     let path = ShortPath::new().text("/proc/self/fd/").number(file.as_raw_fd().unsigned_abs());
@@ -64,8 +60,9 @@ pub fn start(
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF).map_err(failed)?;
     attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE)).map_err(failed)?;
     // What ps(1) shows of the stub.
-    let pid = posix_spawn(path.as_c_str(), &actions, &attributes, &[c"nsx: holds a command"], &[] as &[&std::ffi::CStr])
-        .map_err(failed)?;
+    let pid =
+        posix_spawn(path.as_c_str(), &actions, &attributes, &[c"nsx: holds a command"], &[] as &[&std::ffi::CStr])
+            .map_err(failed)?;
     Ok(pid.as_raw())
 }
 
@@ -128,8 +125,7 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), (RawFd, SysError)> {
         let up_to = fd.unsigned_abs();
         if up_to > from {
             // SAFETY: the call takes three numbers, and marks descriptors without closing any.
-            let answer =
-                unsafe { libc::syscall(libc::SYS_close_range, from, up_to - 1, libc::CLOSE_RANGE_CLOEXEC) };
+            let answer = unsafe { libc::syscall(libc::SYS_close_range, from, up_to - 1, libc::CLOSE_RANGE_CLOEXEC) };
             ranges &= answer == 0;
         }
         from = up_to + 1;
@@ -253,42 +249,28 @@ mod tests {
     #[test]
     fn a_sibling_executes_and_the_stub_goes_elsewhere() {
         let mut program = Program::default();
+        let (end, hold) = pipe().expect("a pipe");
         let fork = program.fork_sibling();
         let text = |text: &str| std::ffi::CString::new(text).expect("no NUL");
         let arguments = program.strings(&[text("sh"), text("-c"), text("exit $CODE")]);
         let environment = program.strings(&[text("CODE=42")]);
         program.exec(&text("/nsx/sh"), arguments, environment, Otherwise::GoOn);
         program.exec(&text("/bin/sh"), arguments, environment, Otherwise::Stop);
-        program.patch(fork, program.here());
-        program.exit(7);
+        let parent = program.here();
+        program.patch(fork, parent);
+        program.wait_for_end(end.as_fd());
+        program.exit(0);
 
         let (read, write) = pipe().expect("a pipe");
         let stub = start(&program, write.as_fd(), [None; 3]).expect("a child");
         drop(write);
-        let mut all = Vec::new();
-        while let Some(report) = read_report(read.as_fd()).expect("a pipe") {
-            all.push(report);
-        }
+        let mut all: Vec<Report> = (0..2).filter_map(|_| read_report(read.as_fd()).expect("a pipe")).collect();
         all.sort_by_key(|report| matches!(report, Report::Failed(..)));
         let [Report::Forked(0, child), Report::Failed(1, Errno::ENOENT)] = all[..] else { panic!("{all:?}") };
-        for (pid, code) in [(child, 42), (stub, 7)] {
-            let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None).expect("our child");
-            assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, found) if found == code), "{status:?}");
-        }
-    }
-
-    #[test]
-    fn a_guard_waits_for_the_end_of_its_pipe() {
-        let mut victim = std::process::Command::new("sleep");
-        std::os::unix::process::CommandExt::process_group(&mut victim, 0);
-        let mut victim = victim.arg("1000").spawn().expect("sleep");
-        let (lifeline, life) = pipe().expect("a pipe");
-        let program = crate::launch::compile::guard(lifeline.as_fd(), victim.id() as i32);
-        let guard = start(&program, lifeline.as_fd(), [None; 3]).expect("a child");
-        drop(life);
-        use std::os::unix::process::ExitStatusExt;
-        assert_eq!(victim.wait().expect("a child").signal(), Some(libc::SIGKILL));
-        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(guard), None).expect("our child");
+        let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).expect("our child");
+        assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 42)), "{status:?}");
+        drop(hold);
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(stub), None).expect("our child, too");
     }
 
     #[test]

@@ -26,10 +26,12 @@ pub(super) const CLONE: u64 = 1 << 1;
 pub(super) const STORE: u64 = 1 << 2;
 /// Take what was kept as the first argument.
 pub(super) const LOAD: u64 = 1 << 3;
+/// Take what was kept, negated, as the first argument.
+pub(super) const LOAD_NEGATED: u64 = 1 << 4;
 /// The call has written a path to the scratch memory, which has to be absolute; `EXDEV` where it is not.
-pub(super) const ABSOLUTE: u64 = 1 << 4;
+pub(super) const ABSOLUTE: u64 = 1 << 5;
 /// Say nothing of a failure.
-pub(super) const QUIET: u64 = 1 << 5;
+pub(super) const QUIET: u64 = 1 << 6;
 
 /// How many bytes a record has: the number of the call, six arguments, flags.
 pub(super) const RECORD: usize = 64;
@@ -57,8 +59,12 @@ std::arch::global_asm!(
     "mov r13, [rbx + 56]",
     "mov r14d, {scratch}",
     "test r13b, {load}",
+    "jz 3f",
+    "mov rdi, [r14]",
+    "3: test r13b, {load_negated}",
     "jz 4f",
     "mov rdi, [r14]",
+    "neg rdi",
     "4: syscall",
     "cmp rax, -4095",
     "jae 8f",
@@ -110,6 +116,7 @@ std::arch::global_asm!(
     ".popsection",
     scratch = const SCRATCH,
     load = const LOAD,
+    load_negated = const LOAD_NEGATED,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
@@ -138,8 +145,12 @@ std::arch::global_asm!(
     "ldp x4, x5, [x19, #40]",
     "ldr x23, [x19, #56]",
     "tst x23, #{load}",
+    "b.eq 3f",
+    "ldr x0, [x22]",
+    "3: tst x23, #{load_negated}",
     "b.eq 4f",
     "ldr x0, [x22]",
+    "neg x0, x0",
     "4: svc #0",
     "cmn x0, #4095",
     "b.hs 8f",
@@ -191,6 +202,7 @@ std::arch::global_asm!(
     ".popsection",
     scratch = const SCRATCH,
     load = const LOAD,
+    load_negated = const LOAD_NEGATED,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
@@ -203,7 +215,9 @@ std::arch::global_asm!(
 );
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-compile_error!("sys/stub.rs has no stub for this architecture: it is 60 lines of assembly that nsx enters targets with");
+compile_error!(
+    "sys/stub.rs has no stub for this architecture: it is 60 lines of assembly that nsx enters targets with"
+);
 
 unsafe extern "C" {
     static nsx_stub_start: u8;

@@ -121,7 +121,8 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
 /// `EAGAIN` where nothing is taken now, `EIO` where nobody reads any more.
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: `bytes` is valid for reads of its length.
-    retry(|| unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as _).map(|length| length as usize)
+    retry(|| unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as _)
+        .map(|length| length as usize)
 }
 
 /// Puts what is behind `fd` in the place of descriptor `place`, which is one of the standard streams: dup2(2).

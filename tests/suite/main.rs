@@ -19,6 +19,8 @@ mod fake;
 mod generated;
 // Names, arguments and paths that mean harm.
 mod hostile;
+// Targets that attack whoever enters them.
+mod hostile_enter;
 // The rules of the house: layers, files, words.
 mod house;
 // The JSON document and its schema.
@@ -27,8 +29,14 @@ mod json;
 mod live;
 // The report of scripts/vm.
 mod matrix;
+// nsx enter and the nsenter that is installed, side by side.
+mod nsenter;
+// The same, for what is no namespace: ids, folders, environment, cgroup.
+mod nsenter_process;
 // The lsns that is installed, side by side.
 mod oracle;
+// Signals, stops, timeouts, and what is left when nsx enter has gone.
+mod signals;
 // What different callers see: ordinary users, hidepid, containers.
 mod views;
 // Closed descriptors, closed pipes, full disks.
@@ -51,11 +59,15 @@ fn modules() -> Vec<Module> {
         fake::module(),
         generated::module(),
         hostile::module(),
+        hostile_enter::module(),
         house::module(),
         json::module(),
         live::module(),
         matrix::module(),
+        nsenter::module(),
+        nsenter_process::module(),
         oracle::module(),
+        signals::module(),
         streams::module(),
         systemd::module(),
         targets::module(),

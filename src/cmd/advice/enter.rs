@@ -13,7 +13,9 @@ pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
     }
     let name = error.name.as_deref()?;
     match error.error.errno {
-        Errno::EACCES => Some(format!("it takes permission to execute, on a mount without noexec: ls -l {name}; findmnt -T {name}")),
+        Errno::EACCES => {
+            Some(format!("it takes permission to execute, on a mount without noexec: ls -l {name}; findmnt -T {name}"))
+        }
         Errno::ENOENT if name.contains('/') => {
             Some(format!("it is not there, or its interpreter is not: head -n 1 {name}; readelf -l {name}"))
         }
@@ -78,7 +80,11 @@ fn refused(refusal: &Refusal, root: bool) -> Option<String> {
 }
 
 fn cap_names(caps: CapSet) -> String {
-    caps.to_string().split(',').map(|name| format!("CAP_{}", name.to_ascii_uppercase())).collect::<Vec<_>>().join(" and ")
+    caps.to_string()
+        .split(',')
+        .map(|name| format!("CAP_{}", name.to_ascii_uppercase()))
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 fn step(action: &Action, error: &SysError) -> Option<String> {
@@ -151,7 +157,9 @@ fn failed(error: &SysError, root: bool) -> Option<String> {
             Some("a limit on processes is reached: ulimit -u, or pids.max of the cgroup".to_owned())
         }
         (Call::Fcntl(_), Errno::EBADF) => Some("it is not open: give it to nsx as in `nsx … 3<file`".to_owned()),
-        (Call::PidfdGetfd(_), Errno::EBADF) => Some("ls -l /proc/PID/fd shows the descriptors that there are".to_owned()),
+        (Call::PidfdGetfd(_), Errno::EBADF) => {
+            Some("ls -l /proc/PID/fd shows the descriptors that there are".to_owned())
+        }
         (Call::Openat(path), Errno::EACCES) if path.starts_with(b"/proc/") && !root => {
             Some("run as root, or as the user whose process it is".to_owned())
         }

@@ -54,6 +54,8 @@ pub enum Need {
     KernelModule(&'static str),
     /// A kernel of at least this version, and why. Before it the test is skipped; from it on, what the kernel lacks is a failure.
     Linux(u32, u32, &'static str),
+    /// Nothing but cgroup2 at `/sys/fs/cgroup`, as in the virtual machines.
+    Cgroup2,
     /// systemd as PID 1.
     Systemd,
     /// The `systemd --user` of an ordinary user who is logged in.
@@ -78,6 +80,7 @@ impl Need {
             Need::Linux(major, minor, feature) => {
                 linux_before(major, minor).then(|| format!("before Linux {major}.{minor}: no {feature}"))
             }
+            Need::Cgroup2 => (!is_cgroup2("/sys/fs/cgroup")).then(|| "no cgroup2 at /sys/fs/cgroup".to_owned()),
             Need::Systemd => (!Path::new("/run/systemd/system").exists()).then(|| "no systemd as PID 1".to_owned()),
             Need::UserManager => {
                 let folder = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_default();
@@ -93,6 +96,7 @@ impl Need {
             // In a virtual machine the same tests run as root, too.
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
+            Need::Cgroup2 => place == Place::Machine,
             Need::Systemd => place != Place::Systemd,
             Need::UserManager => place != Place::Systemd || is_root(),
             Need::Tool(_) | Need::File(_) | Need::KernelModule(_) => false,
@@ -102,6 +106,12 @@ impl Need {
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Says whether a folder is a cgroup of version 2.
+pub fn is_cgroup2(path: &str) -> bool {
+    use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+    statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// Says whether the kernel is older. Only tests ask for its version: nsx itself tries things out.
@@ -182,7 +192,7 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
         .filter_map(|need| match need {
             Need::Tool(tool) => Some(format!("tool {tool}")),
             Need::KernelModule(module) => Some(format!("kernel-module {module}")),
-            Need::Root | Need::File(_) | Need::Linux(..) | Need::Systemd | Need::UserManager => None,
+            Need::Root | Need::File(_) | Need::Linux(..) | Need::Cgroup2 | Need::Systemd | Need::UserManager => None,
         })
         .collect()
 }

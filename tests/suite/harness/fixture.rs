@@ -5,6 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a fixture makes namespaces, which the program itself does in sys only")]
 
+mod attack;
+mod enter;
 mod fuse;
 
 use std::ffi::{CString, OsString};
@@ -24,6 +26,9 @@ use nix::sched::{CloneFlags, unshare};
 pub fn main(arguments: &[OsString]) -> ExitCode {
     match arguments.first().and_then(|role| role.to_str()) {
         Some("without") => return without(&arguments[1..]),
+        Some("look") => return enter::look(&arguments[1..]),
+        Some("reaper") => return enter::reaper(Path::new(&arguments[1]), &arguments[2..]),
+        Some("tiocsti") => return attack::tiocsti(),
         // In a user namespace that maps nobody.
         Some("wait") => {
             wait();
@@ -48,6 +53,11 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["socket"] => socket(),
         ["in-flight"] => in_flight(),
         ["many-fds"] => many_fds(),
+        ["enter-target", kinds, ref options @ ..] => enter::target(kinds, options),
+        ["attack-exe", device, inode, report, kinds, ref options @ ..] => {
+            let number = |text: &str| text.parse().expect("a number");
+            attack::exe(number(device), number(inode), report, kinds, options);
+        }
         ["fuse-for-socket", folder] => fuse::for_socket(Path::new(folder)),
         ["fuse-over-mount", folder] => fuse::over_mount(Path::new(folder)),
         ["fuse-above-mount", folder] => fuse::above_mount(Path::new(folder)),

@@ -1,6 +1,7 @@
 //! What all tests share: running nsx, declaring needs, fixtures that clean up after themselves.
 
 pub mod declare;
+pub mod enter;
 pub mod fake;
 pub mod fixture;
 pub mod held;
@@ -12,7 +13,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub use declare::{Module, Need, Place, linux_before, quiet, test};
+pub use declare::{Module, Need, Place, is_cgroup2, linux_before, quiet, test};
 
 /// Returns the nsx that was built for this test, in a place that every user can run it from.
 pub fn nsx_path() -> &'static Path {
