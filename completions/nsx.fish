@@ -31,6 +31,7 @@ complete -c nsx -n "__fish_nsx_needs_command" -l proc-root -d 'Read this directo
 complete -c nsx -n "__fish_nsx_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_needs_command" -s V -l version -d 'Print version'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "ls" -d 'List namespaces'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "enter" -d 'Run a command in the namespaces of another process'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s t -l type -d 'Only namespaces of this kind (can be repeated, or separated by commas)' -x -a "(__fish_complete_list , 'printf \"cgroup\nipc\nmnt\nnet\npid\ntime\nuser\nuts\\n\"')"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l where -d 'Only rows for which this is true, such as \'type == net and nprocs > 1\'' -r
@@ -71,3 +72,41 @@ complete -c nsx -n "__fish_nsx_using_subcommand ls" -s J -l json -d 'Print JSON 
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l members -d 'With --json: name all members and holders of each namespace'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s t -l target -d 'The process, thread or namespace to enter' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s m -l mount -d 'Enter the mount namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s u -l uts -d 'Enter the UTS namespace: host name' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s i -l ipc -d 'Enter the IPC namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s n -l net -d 'Enter the network namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s N -l net-socket -d 'Enter the network namespace of a socket: descriptor FD of the target' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s p -l pid -d 'Enter the pid namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s C -l cgroup -d 'Enter the cgroup namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s U -l user -d 'Enter the user namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s T -l time -d 'Enter the time namespace' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s S -l setuid -d 'Run as this user, as the entered namespace counts; `follow` is the target\'s' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s G -l setgid -d 'Run as this group, and give up supplementary groups; `follow` is the target\'s' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l caps -d 'Leave the command these capabilities: `target` for the target\'s, `none`, or a list such as net_admin,net_raw' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s r -l root -d 'Use the target\'s root directory, or this one' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s w -l wd -d 'Use the target\'s working directory, or this one; DIR is opened before anything is entered' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s W -l wdns -d 'Use this working directory, looked up when everything is entered' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l tools -d 'Use the host\'s programs in the target\'s namespaces, and show its root directory at DIR (default: /mnt)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l timeout -d 'End the command after this time with SIGTERM, and with SIGKILL when GRACE is over, too (default: 10s)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l keep-fd -d 'Leave this descriptor open in the command (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l status-fd -d 'Write what becomes of the command to this descriptor, as lines of JSON' -r
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s a -l all -d 'Enter all namespaces in which the target is elsewhere (the default)'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l user-parent -d 'Enter the parent of the user namespace, or the owner of another namespace that is entered'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l preserve-credentials -d 'Keep user, group and supplementary groups when a user namespace is entered'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l keep-caps -d 'Keep the capabilities that a user namespace gives, also when the command is not root'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s e -l env -d 'Use the target\'s environment'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s c -l join-cgroup -d 'Join the target\'s cgroup, or fail; the default with all namespaces is to try'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l no-cgroup -d 'Do not join the target\'s cgroup'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l no-proc -d 'Do not mount a fitting /proc for a pid namespace that is entered without a mount namespace'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s Z -l follow-context -d 'Take the target\'s security context (SELinux, AppArmor)'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s F -l no-fork -d 'Do not make a process for the command: nsx becomes it'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -l explain -d 'Print the steps, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s J -l json -d 'With --explain: print JSON (schema nsx.enter/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s V -l version -d 'Print version'

@@ -231,6 +231,54 @@ impl EnterArgs {
     }
 }
 
+/// Puts an equals sign where nsenter(1) needs none: `-n/run/netns/blue` becomes `-n=/run/netns/blue`. Words of the command stay.
+///
+/// Here letters may be combined, so only a value that starts with a slash can be told from more letters.
+pub fn with_equals(definition: impl Fn() -> clap::Command, arguments: &mut [OsString]) {
+    let is_glued = |word: &OsString| {
+        let word = word.as_encoded_bytes();
+        word.len() > 2 && word[0] == b'-' && word[1] != b'-' && word[2..].contains(&b'/')
+    };
+    if !arguments.iter().any(is_glued) {
+        return;
+    }
+    let definition = definition();
+    let takes_next = |name: &dyn Fn(&clap::Arg) -> bool| {
+        let option = definition.get_arguments().find(|argument| name(argument));
+        option.is_some_and(|option| option.get_action().takes_values() && !option.is_require_equals_set())
+    };
+    let mut words = arguments.iter_mut();
+    while let Some(word) = words.next() {
+        let Some(text) = word.to_str().map(str::to_owned) else { continue };
+        if let Some(long) = text.strip_prefix("--") {
+            if long.is_empty() {
+                return;
+            }
+            if takes_next(&|argument| argument.get_long() == Some(long)) {
+                words.next();
+            }
+            continue;
+        }
+        let Some(letters) = text.strip_prefix('-').filter(|letters| !letters.is_empty()) else { return };
+        for (at, letter) in letters.char_indices() {
+            let rest = &letters[at + letter.len_utf8()..];
+            if takes_next(&|argument| argument.get_short() == Some(letter)) {
+                if rest.is_empty() {
+                    words.next();
+                }
+                break;
+            }
+            if rest.starts_with('/') {
+                *word = OsString::from(format!("-{}={rest}", &letters[..at + letter.len_utf8()]));
+                break;
+            }
+            if rest.starts_with('=') {
+                break;
+            }
+        }
+    }
+}
+
 /// A command that could not be executed.
 #[derive(Debug)]
 pub struct NotExecuted {
@@ -359,4 +407,27 @@ fn explained(prepared: &Prepared<'_>) -> Result<Explained, EnterError> {
         notes: prepared.plan.notes.iter().chain(&prepared.plan.warnings).cloned().collect(),
         command: prepared.request.command.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_are_glued_to_their_letter_get_an_equals_sign() {
+        let definition = || EnterArgs::augment_args(clap::Command::new("enter"));
+        for (typed, meant) in [
+            ("-n/run/netns/blue ip a", "-n=/run/netns/blue ip a"),
+            ("-mn/x -t 1 -u=/y true", "-mn=/x -t 1 -u=/y true"),
+            ("-t 1 -n sh -c/x", "-t 1 -n sh -c/x"),
+            ("-W/x -n/y", "-W/x -n=/y"),
+            ("--wdns /x -n/y", "--wdns /x -n=/y"),
+            ("--net=/x -r/y -- -n/z", "--net=/x -r=/y -- -n/z"),
+            ("-t/proc/7/ns/net ls", "-t/proc/7/ns/net ls"),
+        ] {
+            let mut words: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
+            with_equals(definition, &mut words);
+            assert_eq!(words.join(std::ffi::OsStr::new(" ")), OsString::from(meant));
+        }
+    }
 }

@@ -90,7 +90,10 @@ pub fn definition() -> clap::Command {
 /// # Errors
 /// Whatever kept the command from being done; printing it is up to the caller. Usage errors are printed here, by clap.
 pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Result<Exit> {
-    let arguments: Vec<_> = arguments.collect();
+    let mut arguments: Vec<_> = arguments.collect();
+    if arguments.get(1).is_some_and(|word| word == "enter") {
+        enter::with_equals(EnterCli::command, &mut arguments[2..]);
+    }
     if let Some(EnterCli { global, args }) = EnterCli::parse_quickly(&arguments) {
         let ui = Ui::new(global.color);
         return enter::run(&args, &global, &ui);

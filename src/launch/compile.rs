@@ -19,6 +19,9 @@ use crate::sys::{Call, Errno, SysError};
 /// need not fit it.
 const STANDARD_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Variables by which an environment makes programs read or execute files: a target's do not count where the files are the caller's.
+const OF_THE_CALLER: [&[u8]; 5] = [b"LD_", b"GLIBC_TUNABLES=", b"BASH_ENV=", b"ENV=", b"PATH="];
+
 /// Shells to try in a root directory that is not the caller's.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 
@@ -62,6 +65,12 @@ impl Surroundings {
         if held.environment.is_some() && plan.terminal && find(&variables, b"TERM=").is_none() {
             // What kind of terminal the caller has is no matter of the target's.
             variables.extend(std::env::var_os("TERM").map(|term| [b"TERM=", term.as_bytes()].concat()));
+        }
+        if held.environment.is_some() && (!plan.other_root || request.tools.is_some()) {
+            // The programs are the caller's, and so is what says where they and their libraries are found.
+            let names_files = |variable: &Vec<u8>| OF_THE_CALLER.iter().any(|start| variable.starts_with(start));
+            variables.retain(|variable| !names_files(variable));
+            variables.extend(std::env::var_os("PATH").map(|path| [b"PATH=", path.as_bytes()].concat()));
         }
         let at = find(&variables, b"PATH=");
         let mut path = at.map(|at| variables[at][b"PATH=".len()..].to_vec());

@@ -55,10 +55,15 @@ fn commands() -> Vec<(String, clap::Command)> {
     all
 }
 
-fn exit_status() -> String {
+fn exit_status(name: &str) -> String {
     let mut section = ".SH \"EXIT STATUS\"\n".to_owned();
-    for exit in Exit::OF_VIEWS {
-        let _ = writeln!(section, ".TP\n\\fB{}\\fR\n{}", exit.code(), exit.meaning());
+    let launches = name == "nsx-enter";
+    let all: &[Exit] = if launches { &Exit::OF_LAUNCHERS } else { &Exit::OF_VIEWS };
+    for exit in all {
+        let _ = writeln!(section, ".TP\n\\fB{}\\fR\n{}", exit.code(), exit.meaning().replace("--", "\\-\\-"));
+    }
+    if launches {
+        section.push_str(".PP\nAny other is that of the command; where a signal has killed it, nsx dies by the same signal, which shells show as 128 and its number.\n");
     }
     section
 }
@@ -91,7 +96,7 @@ fn page(name: &str, command: &clap::Command) -> String {
     if name == "nsx-ls" {
         page.push_str(&columns());
     }
-    page.push_str(&exit_status());
+    page.push_str(&exit_status(name));
     let prose = source(&format!("man/prose/{name}.roff"));
     page.push_str(&std::fs::read_to_string(&prose).unwrap_or_else(|error| panic!("{}: {error}", prose.display())));
     page

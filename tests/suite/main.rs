@@ -13,6 +13,8 @@ mod cli;
 mod enosys;
 // Run after run while processes come and go.
 mod churn;
+// The steps of nsx enter, before and after they are made.
+mod explain;
 // Scans of made-up /proc trees.
 mod fake;
 // Man pages, completions, schema and README against what the code says.
@@ -56,6 +58,7 @@ fn modules() -> Vec<Module> {
         cli::module(),
         enosys::module(),
         churn::module(),
+        explain::module(),
         fake::module(),
         generated::module(),
         hostile::module(),

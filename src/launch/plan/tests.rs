@@ -29,7 +29,7 @@ fn facts(root: bool, other: &[(NsKind, u32)]) -> Facts {
         caps: if root { CapSet::from_bits(u64::MAX) } else { CapSet::EMPTY },
         all_caps: CapSet::from_bits(0xFFFF),
         uid: if root { 0 } else { 1000 },
-        directory: Some("/home/somebody".into()),
+        directory: Some("/srv/work".into()),
         target: Some(target),
         ..Facts::default()
     }
@@ -69,7 +69,7 @@ fn root_enters_all_that_differ_in_one_call_and_the_command_is_a_child() {
         [
             (Who::Stub, Action::EnterTarget(set(&[NsKind::Mnt, NsKind::Net, NsKind::Pid, NsKind::User]))),
             (Who::Stub, Action::ChangeRoot { target: true }),
-            (Who::Stub, Action::FindDirectory { path: "/home/somebody".into(), required: false }),
+            (Who::Stub, Action::FindDirectory { path: "/srv/work".into(), required: false }),
             (Who::Stub, Action::DropGroups),
             (Who::Stub, Action::SetGid(0)),
             (Who::Stub, Action::SetUid(0)),
@@ -138,19 +138,13 @@ fn an_ordinary_user_enters_the_owner_first() {
     );
     // With the user namespace all goes in one call; without a pidfd it comes first, as it is what gives the privilege.
     let request = Request { kinds: kinds(&[NsKind::Net, NsKind::User]), preserve_credentials: true, ..request };
-    assert_eq!(
-        steps(&request, &facts),
-        [(Who::Nsx, Action::EnterTarget(set(&[NsKind::Net, NsKind::User])))]
-    );
+    assert_eq!(steps(&request, &facts), [(Who::Nsx, Action::EnterTarget(set(&[NsKind::Net, NsKind::User])))]);
     if let Some(target) = &mut facts.target {
         target.pidfd = false;
     }
     assert_eq!(
         steps(&request, &facts),
-        [
-            (Who::Nsx, Action::EnterTarget(set(&[NsKind::User]))),
-            (Who::Nsx, Action::EnterTarget(set(&[NsKind::Net]))),
-        ]
+        [(Who::Nsx, Action::EnterTarget(set(&[NsKind::User]))), (Who::Nsx, Action::EnterTarget(set(&[NsKind::Net]))),]
     );
 }
 
