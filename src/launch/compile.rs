@@ -5,6 +5,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use super::enter::EnterError;
 use super::facts::Held;
@@ -19,8 +20,8 @@ use crate::sys::{Call, Errno, SysError};
 /// need not fit it.
 const STANDARD_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Variables by which an environment makes programs read or execute files: a target's do not count where the files are the caller's.
-const OF_THE_CALLER: [&[u8]; 5] = [b"LD_", b"GLIBC_TUNABLES=", b"BASH_ENV=", b"ENV=", b"PATH="];
+/// Variables by which an environment makes programs load files that nobody asked for: a target's do not count where the files are the caller's.
+const LOADING: [&[u8]; 4] = [b"LD_", b"GLIBC_TUNABLES=", b"BASH_ENV=", b"ENV="];
 
 /// Shells to try in a root directory that is not the caller's.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -67,10 +68,8 @@ impl Surroundings {
             variables.extend(std::env::var_os("TERM").map(|term| [b"TERM=", term.as_bytes()].concat()));
         }
         if held.environment.is_some() && (!plan.other_root || request.tools.is_some()) {
-            // The programs are the caller's, and so is what says where they and their libraries are found.
-            let names_files = |variable: &Vec<u8>| OF_THE_CALLER.iter().any(|start| variable.starts_with(start));
+            let names_files = |variable: &Vec<u8>| LOADING.iter().any(|start| variable.starts_with(start));
             variables.retain(|variable| !names_files(variable));
-            variables.extend(std::env::var_os("PATH").map(|path| [b"PATH=", path.as_bytes()].concat()));
         }
         let at = find(&variables, b"PATH=");
         let mut path = at.map(|at| variables[at][b"PATH=".len()..].to_vec());
@@ -181,12 +180,16 @@ impl Compiler<'_> {
             }
             Action::ChangeRoot { target } => {
                 let root = held.root.as_ref().ok_or_else(missing)?;
-                program.fchdir(root.as_fd(), if *target { "the target's root" } else { "the root" }, Otherwise::Stop);
+                program.fchdir(
+                    root.as_fd(),
+                    if *target { "root of the target" } else { "the root given" },
+                    Otherwise::Stop,
+                );
                 program.chroot_here();
             }
             Action::ChangeDirectory { target } => {
                 let directory = held.directory.as_ref().ok_or_else(missing)?;
-                let name = if *target { "the target's directory" } else { "the directory" };
+                let name = if *target { "directory of the target" } else { "the directory given" };
                 program.fchdir(directory.as_fd(), name, Otherwise::Stop);
                 // In one's own root directory it may be elsewhere; in another one that would be a way out.
                 if *target && self.plan.other_root {
@@ -198,7 +201,9 @@ impl Compiler<'_> {
                 if !required {
                     program.chdir_root();
                 }
-                program.chdir(&text(path.as_os_str())?, otherwise);
+                if *required || path != Path::new("/") {
+                    program.chdir(&text(path.as_os_str())?, otherwise);
+                }
             }
             Action::DropGroups => program.drop_groups(),
             Action::SetGid(gid) => program.set_gid(*gid),

@@ -77,7 +77,8 @@ fn runs(calls: &[String]) -> Vec<String> {
     if execs > 1 {
         let first = runs.iter().position(|(call, _)| call.starts_with("execve(")).unwrap_or_default();
         runs.truncate(first + 1);
-        runs[first].0.push_str(&format!(", and {} more places", execs - 1));
+        let others = if execs == 2 { "another place".to_owned() } else { format!("{} other places", execs - 1) };
+        runs[first].0.push_str(&format!(", or in {others}"));
     }
     runs.into_iter().map(|(call, count)| if count > 1 { format!("{call} × {count}") } else { call }).collect()
 }

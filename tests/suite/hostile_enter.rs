@@ -24,6 +24,7 @@ pub fn module() -> Module {
         test("hostile_enter::a_working_directory_that_leads_out", TREE, working_directory),
         test("hostile_enter::a_command_cannot_type_into_the_callers_terminal", &[], terminal),
         test("hostile_enter::closed_descriptors_harm_nothing", &[], closed_descriptors),
+        test("hostile_enter::an_environment_that_loads_files", &[], environment),
     ];
     Module { name: "hostile_enter", places: &[Place::Vm], tests }
 }
@@ -357,6 +358,23 @@ fn closed_descriptors() {
                 assert!(expected, "{options:?} without {closed:?}: {fd} is {link}");
             }
             assert_eq!(links.lines().count(), 3, "{options:?} without {closed:?}: {links}");
+        }
+    }
+}
+
+/// Variables that make the caller's own programs load files are not taken over; the rest of an environment is.
+fn environment() {
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    let command = command.arg("fixture").args(["enter-target", "net"]);
+    let names = ["LD_NSX", "GLIBC_TUNABLES", "BASH_ENV", "ENV", "NSX_TEST_HARMLESS"];
+    let held = Held::start_command(command.envs(names.map(|name| (name, "x"))));
+    let pid = held.number(0).to_string();
+    for (option, taken) in [("-n", &names[4..]), ("-a", &names[4..])] {
+        let out = output(&mut nsx(&["enter", "-t", &pid, option, "--no-cgroup", "-e", "/usr/bin/env"]));
+        let seen = text(&out.stdout);
+        for name in names {
+            let is_there = seen.lines().any(|line| line == format!("{name}=x"));
+            assert_eq!(is_there, taken.contains(&name), "{option} {name}: {seen}{}", text(&out.stderr));
         }
     }
 }
