@@ -309,7 +309,7 @@ fn readme() {
         assert!(readme.contains(must), "the README does not say {must}");
     }
     // Every option that the README names is one.
-    let known = run(&["ls", "--help"]) + &run(&["--help"]);
+    let known = run(&["ls", "--help"]) + &run(&["enter", "--help"]) + &run(&["--help"]);
     for word in readme.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-')) {
         let ours =
             word.starts_with("--") && word.len() > 2 && word[2..].starts_with(|first: char| first.is_ascii_lowercase());
