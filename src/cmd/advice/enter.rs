@@ -169,3 +169,161 @@ fn failed(error: &SysError, root: bool) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{KindSet, NsId};
+
+    fn id(inode: u32) -> NsId {
+        NsId::new(inode).expect("not zero")
+    }
+
+    fn refusal(kind: NsKind, errno: Errno) -> Refusal {
+        let call = Call::Setns { fd: "pidfd of 7".to_owned(), kinds: KindSet::NONE.with(kind) };
+        Refusal {
+            kind: Some(kind),
+            id: Some(id(99)),
+            pid: Some(7),
+            error: SysError::new(call, errno),
+            owner: Some(id(55)),
+            owner_is_own: false,
+            lacks: CapSet::SYS_ADMIN,
+            with_user: false,
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_own_words() {
+        let of = refusal;
+        for (refusal, root, start) in [
+            (of(NsKind::Net, Errno::EPERM), false, "user:[55] owns it; add -U to enter that first, or run as root"),
+            (
+                Refusal { with_user: true, ..of(NsKind::Net, Errno::EPERM) },
+                false,
+                "user:[55] owns it, and in that the caller lacks CAP_SYS_ADMIN",
+            ),
+            (
+                Refusal {
+                    owner_is_own: true,
+                    lacks: CapSet::SYS_ADMIN | CapSet::SYS_CHROOT,
+                    ..of(NsKind::Mnt, Errno::EPERM)
+                },
+                false,
+                "user:[55] owns it, and in that the caller lacks CAP_SYS_CHROOT and CAP_SYS_ADMIN: run as root",
+            ),
+            (Refusal { owner: None, ..of(NsKind::Net, Errno::EPERM) }, false, "its owner lies above"),
+            (
+                Refusal { owner_is_own: true, lacks: CapSet::EMPTY, ..of(NsKind::Net, Errno::EPERM) },
+                true,
+                "the caller has the capabilities that this takes, so a seccomp filter or an LSM refuses",
+            ),
+            (
+                of(NsKind::User, Errno::EPERM),
+                false,
+                "this takes CAP_SYS_ADMIN in the user namespace: run as the user who made it (nsx ls -o +OUID user:[99])",
+            ),
+            (of(NsKind::User, Errno::EINVAL), true, "a process cannot enter its own user namespace"),
+            (of(NsKind::Pid, Errno::EINVAL), true, "only the caller's own pid namespace and those below it"),
+            (of(NsKind::Time, Errno::EUSERS), true, "a time namespace can be entered by a process without threads"),
+            (of(NsKind::User, Errno::ENOSPC), true, "a limit on namespaces is reached: sysctl user"),
+            (of(NsKind::Net, Errno::ESRCH), true, "the target has exited meanwhile"),
+        ] {
+            let error = EnterError::Refused(Box::new(refusal));
+            let given = hint(&error, root).unwrap_or_default();
+            assert!(given.starts_with(start), "{error}: {given}");
+        }
+        assert_eq!(hint(&EnterError::Refused(Box::new(refusal(NsKind::Net, Errno::EIO))), true), None);
+    }
+
+    #[test]
+    fn each_step_has_its_own_words() {
+        let none = CapSet::EMPTY;
+        for (action, errno, start) in [
+            (Action::JoinCgroup { index: 0, required: true }, Errno::EACCES, "moving a process takes write permission"),
+            (Action::JoinCgroup { index: 0, required: true }, Errno::EBUSY, "a cgroup that hands controllers on"),
+            (Action::JoinCgroup { index: 0, required: true }, Errno::ENODEV, "--no-cgroup"),
+            (
+                Action::PrivateMounts,
+                Errno::ENOSPC,
+                "the limit on mount namespaces is reached: sysctl user.max_mnt_namespaces",
+            ),
+            (Action::PrivateMounts, Errno::EPERM, "a private /proc takes CAP_SYS_ADMIN; --no-proc"),
+            (Action::ShowTarget("/x".into()), Errno::ENOENT, "the directory has to be there: mkdir /x"),
+            (Action::SetUid(5), Errno::EINVAL, "the user namespace does not map this id"),
+            (Action::SetGid(5), Errno::EPERM, "another id takes CAP_SETUID and CAP_SETGID"),
+            (Action::DropGroups, Errno::EPERM, "another id takes CAP_SETUID and CAP_SETGID"),
+            (Action::LimitCaps { kept: none, root: true }, Errno::EPERM, "only capabilities that the caller has"),
+            (Action::DropBounding(none), Errno::EPERM, "only capabilities that the caller has"),
+            (Action::KeepCaps(none), Errno::EPERM, "only capabilities that the caller has"),
+            (Action::Fork { terminal: false }, Errno::ENOMEM, "the pid namespace takes no more processes"),
+            (Action::Fork { terminal: false }, Errno::EAGAIN, "a limit on processes is reached"),
+            (Action::ChangeDirectory { target: true }, Errno::EXDEV, "it lies outside of the root directory; -W"),
+            (Action::FindDirectory { path: "/x".into(), required: true }, Errno::ELOOP, "links of /proc"),
+            (
+                Action::FindDirectory { path: "/x".into(), required: true },
+                Errno::ENOENT,
+                "it is looked up in the target's root",
+            ),
+            (Action::TakeContext("x".into()), Errno::EACCES, "the policy has to allow the change"),
+        ] {
+            let error = EnterError::Step(Box::new(action), SysError::new(Call::Chroot, errno));
+            let given = hint(&error, true).unwrap_or_default();
+            assert!(given.starts_with(start), "{error}: {given}");
+        }
+        let error = EnterError::Step(Box::new(Action::NoNewPrivs), SysError::new(Call::Chroot, Errno::EINVAL));
+        assert_eq!(hint(&error, true), None);
+    }
+
+    #[test]
+    fn what_cannot_be_has_its_own_words() {
+        let failed = |call, errno| EnterError::Failed("x".to_owned(), SysError::new(call, errno));
+        let proc = || Call::Openat(b"/proc/7/environ".to_vec());
+        for (error, root, start) in [
+            (EnterError::Plan(PlanError::NoProcess("-m")), true, "name a process: nsx enter -t PID -m"),
+            (EnterError::Plan(PlanError::Unmapped("uid", 7)), true, "--preserve-credentials"),
+            (EnterError::Plan(PlanError::Cgroup("cgroup2".into(), "x".into())), true, "--no-cgroup"),
+            (EnterError::Plan(PlanError::NoContext(crate::model::Pid(7))), true, "leave out -Z"),
+            (EnterError::Plan(PlanError::NoKind(NsKind::Mnt, crate::model::Pid(7))), true, "leave out --mount"),
+            (EnterError::Plan(PlanError::NoUserParent), true, "leave out --user-parent"),
+            (EnterError::WrongKind("/x".into(), NsKind::Net, Some(NsKind::Uts)), true, "give it as --uts=FILE"),
+            (EnterError::Threads, true, "start nsx as a command of its own"),
+            (
+                failed(Call::MemfdCreate, Errno::EACCES),
+                true,
+                "executing memory files is forbidden: sysctl vm.memfd_noexec",
+            ),
+            (failed(Call::PosixSpawn, Errno::EAGAIN), true, "a limit on processes is reached"),
+            (failed(Call::Fcntl("F_SETFD, 0"), Errno::EBADF), true, "it is not open: give it to nsx"),
+            (failed(Call::PidfdGetfd(3), Errno::EBADF), true, "ls -l /proc/PID/fd"),
+            (failed(proc(), Errno::EACCES), false, "run as root, or as the user whose process it is"),
+            (failed(proc(), Errno::EACCES), true, "this takes CAP_SYS_PTRACE"),
+        ] {
+            let given = hint(&error, root).unwrap_or_default();
+            assert!(given.starts_with(start), "{error}: {given}");
+        }
+        assert_eq!(hint(&EnterError::WrongKind("/x".into(), NsKind::Net, None), true), None);
+        assert_eq!(hint(&failed(Call::Fork, Errno::EIO), true), None);
+    }
+
+    #[test]
+    fn a_command_that_is_not_executed_has_its_own_words() {
+        for (name, errno, other_root, start) in [
+            (Some("sh"), Errno::ENOENT, true, "--tools runs the host's programs"),
+            (None, Errno::ENOENT, true, "--tools runs the host's programs"),
+            (
+                Some("/x/y"),
+                Errno::EACCES,
+                false,
+                "it takes permission to execute, on a mount without noexec: ls -l /x/y",
+            ),
+            (Some("/x/y"), Errno::ENOENT, false, "it is not there, or its interpreter is not: head -n 1 /x/y"),
+            (Some("sh"), Errno::ENOENT, false, ""),
+        ] {
+            let error = SysError::new(Call::Execve(b"/x".to_vec()), errno);
+            let error = NotExecuted { name: name.map(str::to_owned), error, other_root };
+            let given = not_executed(&error).unwrap_or_default();
+            assert!(given.starts_with(start) && given.is_empty() == start.is_empty(), "{error}: {given}");
+        }
+    }
+}
