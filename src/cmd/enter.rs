@@ -130,15 +130,16 @@ pub struct EnterArgs {
 
     /// Use the host's programs in the target's namespaces, and show its root directory at DIR (default: /mnt)
     ///
-    /// For containers that have no shell. The command sees the host's files, in a mount namespace of its own, with the target's /proc,
-    /// /sys and /dev; nothing is written to the target. Processes of the target that may trace the command reach the host's files through it.
+    /// For containers that have no shell. The command sees the host's files, in a mount namespace of its own, with a /proc and a /sys that
+    /// fit the target; nothing is written to the target. A link below DIR with an absolute path leads to a file of the host's. Processes of
+    /// the target that may trace the command reach the host's files through it.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "/mnt",
           conflicts_with_all = ["mount", "uts", "ipc", "net", "net_socket", "pid", "cgroup", "user", "user_parent", "time", "root"])]
     pub tools: Option<PathBuf>,
 
     /// Do not make a process for the command: nsx becomes it
     ///
-    /// The command is then not in a pid namespace that is entered, only its children are.
+    /// The command is then not in a pid namespace that is entered, only its children are, and has the caller's own terminal.
     #[arg(short = 'F', long, conflicts_with_all = ["timeout", "status_fd"])]
     pub no_fork: bool,
 
@@ -192,10 +193,20 @@ impl EnterArgs {
             files.push((NsKind::Net, NsFile::Socket(fd)));
         }
         let some = !kinds.is_empty() || self.user_parent;
+        let is_pid = |word: &OsString| word.to_str().is_some_and(|word| word.parse::<u32>().is_ok());
+        if self.target.is_none() && files.is_empty() && self.command.first().is_some_and(is_pid) {
+            return Err(UsageError("no target: a process is named with -t, as in nsx enter -t PID COMMAND"));
+        }
         if self.target.is_none() && files.is_empty() {
             return Err(UsageError(
                 "no target: say which process with -t, or which namespace, as in --net=/run/netns/blue",
             ));
+        }
+        if self.tools.as_ref().is_some_and(|path| {
+            let takes_away = ["/proc", "/sys", "/dev"].iter().any(|needed| path.starts_with(needed));
+            !path.is_absolute() || path.parent().is_none() || takes_away
+        }) {
+            return Err(UsageError("--tools takes the path of a directory that nothing else needs, such as /mnt"));
         }
         let place = |place: &Option<Option<PathBuf>>| {
             place.as_ref().map(|path| path.clone().map_or(Place::OfTarget, Place::Path))
@@ -346,11 +357,13 @@ fn enter(args: &EnterArgs, request: &Request, global: &Global, ui: &Ui, status: 
     for note in &prepared.plan.warnings {
         ui::note(note);
     }
-    if let Some(path) = &request.tools {
-        ui::note(&format!("the target's root directory is at {}", path.display()));
-    }
     let ended = prepared.run(&mut |event| match event {
-        Event::Started(pid) => status.say(&serde_json::json!({ "event": "started", "pid": pid })),
+        Event::Started(pid) => {
+            if let Some(path) = &request.tools {
+                ui::note(&format!("the target's root directory is at {}", path.display()));
+            }
+            status.say(&serde_json::json!({ "event": "started", "pid": pid }));
+        }
         Event::Note(note) => ui::note(&note),
     })?;
     Ok(match ended {

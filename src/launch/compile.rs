@@ -3,7 +3,7 @@
 //! Not here: which steps there are, and why in this order (`plan`).
 
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -21,7 +21,37 @@ use crate::sys::{Call, Errno, SysError};
 const STANDARD_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Variables by which an environment makes programs load files that nobody asked for: a target's do not count where the files are the caller's.
-const LOADING: [&[u8]; 4] = [b"LD_", b"GLIBC_TUNABLES=", b"BASH_ENV=", b"ENV="];
+///
+/// Those that ld.so(8) forgets in secure execution, and those of shells and interpreters.
+const LOADING: [&[u8]; 27] = [
+    b"LD_",
+    b"GLIBC_TUNABLES=",
+    b"GCONV_PATH=",
+    b"GETCONF_DIR=",
+    b"HOSTALIASES=",
+    b"LOCALDOMAIN=",
+    b"LOCPATH=",
+    b"MALLOC_",
+    b"NIS_PATH=",
+    b"NLSPATH=",
+    b"RESOLV_HOST_CONF=",
+    b"RES_OPTIONS=",
+    b"TMPDIR=",
+    b"TZDIR=",
+    b"BASH_",
+    b"ENV=",
+    b"SHELLOPTS=",
+    b"BASHOPTS=",
+    b"PS4=",
+    b"IFS=",
+    b"PYTHON",
+    b"PERL",
+    b"RUBY",
+    b"NODE_",
+    b"JAVA_",
+    b"TERMINFO",
+    b"PATH=",
+];
 
 /// Shells to try in a root directory that is not the caller's.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -36,6 +66,8 @@ pub struct Wiring<'a> {
     pub terminal: Option<BorrowedFd<'a>>,
     /// The signals that the command starts with blocked.
     pub mask: u64,
+    /// Whether it starts with SIGCHLD ignored.
+    pub ignores_children: bool,
 }
 
 /// What the command finds.
@@ -68,8 +100,10 @@ impl Surroundings {
             variables.extend(std::env::var_os("TERM").map(|term| [b"TERM=", term.as_bytes()].concat()));
         }
         if held.environment.is_some() && (!plan.other_root || request.tools.is_some()) {
+            // The programs are the caller's, and so is what says where they and their parts are found.
             let names_files = |variable: &Vec<u8>| LOADING.iter().any(|start| variable.starts_with(start));
             variables.retain(|variable| !names_files(variable));
+            variables.extend(std::env::var_os("PATH").map(|path| [b"PATH=", path.as_bytes()].concat()));
         }
         let at = find(&variables, b"PATH=");
         let mut path = at.map(|at| variables[at][b"PATH=".len()..].to_vec());
@@ -95,7 +129,19 @@ impl Surroundings {
     }
 }
 
-/// Makes the list. `by_shell` has /bin/sh run the command: it is a script without an interpreter line.
+/// What a list is made for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To be shown.
+    Read,
+    /// To be run; `by_shell` has /bin/sh run the command, which is a script without an interpreter line.
+    Run {
+        /// The script.
+        by_shell: Option<&'a CString>,
+    },
+}
+
+/// Makes the list, and what has to be kept open for it.
 ///
 /// # Errors
 /// Where a word of the command has a NUL in it.
@@ -106,9 +152,15 @@ pub fn compile(
     proc: &ProcRoot,
     surroundings: &Surroundings,
     wiring: Option<&Wiring<'_>>,
-    by_shell: Option<&CString>,
-) -> Result<Program, EnterError> {
-    let mut compiler = Compiler { plan, facts, held, proc, wiring, program: Program::default(), fork: None };
+    purpose: Purpose<'_>,
+) -> Result<(Program, Option<OwnedFd>), EnterError> {
+    let by_shell = match purpose {
+        Purpose::Run { by_shell } => by_shell,
+        Purpose::Read => None,
+    };
+    let explained = matches!(purpose, Purpose::Read);
+    let program = Program::default();
+    let mut compiler = Compiler { plan, facts, held, proc, wiring, program, fork: None, explained, stub: None };
     if let Some(wiring) = wiring {
         compiler.program.forbid_tracing();
         if wiring.terminal.is_none() {
@@ -123,7 +175,7 @@ pub fn compile(
         }
     }
     compiler.finish();
-    Ok(compiler.program)
+    Ok((compiler.program, compiler.stub))
 }
 
 struct Compiler<'a> {
@@ -134,6 +186,10 @@ struct Compiler<'a> {
     wiring: Option<&'a Wiring<'a>>,
     program: Program,
     fork: Option<usize>,
+    /// Whether the list is only to be read.
+    explained: bool,
+    /// What the list executes, held open.
+    stub: Option<OwnedFd>,
 }
 
 impl Compiler<'_> {
@@ -175,9 +231,7 @@ impl Compiler<'_> {
                 let tree = held.tree.as_ref().ok_or_else(missing)?;
                 program.attach_tree(tree.as_fd(), &text(path.as_os_str())?);
             }
-            Action::ShowFromTarget { from, to } => {
-                program.bind_tree(&text(from.as_os_str())?, &text(OsStr::new(to))?);
-            }
+            Action::MountSys => program.mount_sys(Otherwise::GoOn),
             Action::ChangeRoot { target } => {
                 let root = held.root.as_ref().ok_or_else(missing)?;
                 program.fchdir(
@@ -232,6 +286,8 @@ impl Compiler<'_> {
             }
             Action::NoNewPrivs => program.no_new_privs(),
             Action::Fork { .. } => {
+                // A change of ids may have taken it back, see proc_sys_fs(5) on suid_dumpable.
+                program.forbid_tracing();
                 self.fork = Some(program.fork_sibling());
                 program.new_group();
                 if let Some(terminal) = self.wiring.and_then(|wiring| wiring.terminal) {
@@ -280,8 +336,14 @@ impl Compiler<'_> {
             // After all changes of ids, which take it back; and whoever has lost its parent before learns it from the pipe.
             self.program.die_with_parent();
             self.program.say_ready(wiring.report);
+            if wiring.ignores_children {
+                self.program.ignore_children();
+            }
             self.program.set_mask(wiring.mask);
             self.program.close_at_exec(&[wiring.report, wiring.lifeline]);
+        }
+        if self.wiring.is_none() && self.plan.other_root && !self.plan.forks && !self.explained {
+            return self.exec_by_stub(candidates, surroundings, environment);
         }
         let mut arguments: Option<(Vec<CString>, Strings)> = None;
         let last = candidates.len();
@@ -297,6 +359,31 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// nsx itself executes nothing in a root directory that is somebody else's: an interpreter line of `#!/proc/self/exe` would execute nsx.
+    fn exec_by_stub(
+        &mut self,
+        candidates: Vec<(CString, Vec<CString>)>,
+        surroundings: &Surroundings,
+        environment: Strings,
+    ) -> Result<(), EnterError> {
+        let cannot = |error| EnterError::Failed("cannot start the command".to_owned(), error);
+        let mut last = Program::default();
+        let inside = last.strings(&surroundings.environment);
+        let name = candidates.last().and_then(|(_, words)| words.first()).cloned().unwrap_or_default();
+        for (path, words) in candidates {
+            let words = last.strings(&words);
+            last.exec_quietly(&path, words, inside);
+        }
+        let name = name.to_string_lossy().escape_debug().to_string();
+        last.complain(format!("nsx: cannot execute {name} in the target's root directory\n").as_bytes());
+        last.exit(127);
+        // It reports nothing, as there is nobody to hear it.
+        let stub = last.seal(std::io::stderr().as_fd()).map_err(cannot)?;
+        self.program.exec_stub(stub.as_fd(), environment);
+        self.stub = Some(stub);
+        Ok(())
+    }
+
     /// What the stub does when it has made the command's process.
     fn finish(&mut self) {
         let (Some(fork), Some(wiring)) = (self.fork, self.wiring) else { return };
@@ -304,7 +391,7 @@ impl Compiler<'_> {
         program.patch(fork, program.here());
         if wiring.terminal.is_none() {
             // It stays to end what is left of the command when nsx is killed, and holds nothing open meanwhile.
-            program.close_streams_and(wiring.report);
+            program.close_all_but(wiring.lifeline);
             program.wait_for_end(wiring.lifeline);
             program.kill_group();
         }

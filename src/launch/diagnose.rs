@@ -80,8 +80,14 @@ pub fn refusal(action: &Action, failure: &Failure, facts: &Facts, held: &Held) -
         pid: target.map(|target| target.pid),
         error,
         owner,
-        owner_is_own: owner.is_some() && owner == facts.own[NsKind::User.index()],
+        owner_is_own: owner.is_some() && owner == own_user(),
         lacks: takes & !facts.caps,
         with_user,
     })
+}
+
+/// Returns the caller's own user namespace.
+fn own_user() -> Option<NsId> {
+    let link = crate::sys::dir::open_read_cwd(c"/proc/self/ns/user").ok()?;
+    nsfs::inode(link.as_fd()).ok().flatten()
 }

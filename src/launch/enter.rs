@@ -4,9 +4,10 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{Stderr, Stdin, Stdout};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::compile::{Surroundings, Wiring, compile};
+use super::compile::{Purpose, Surroundings, Wiring, compile};
 use super::diagnose::{self, Refusal};
 use super::facts::{self, Held};
 use super::plan::{Action, Facts, Plan, PlanError};
@@ -19,7 +20,8 @@ use crate::select::TargetError;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Signals};
 use crate::sys::spawn::{self, Forked};
-use crate::sys::{Call, Errno, SysError, tty};
+use crate::sys::tty::{self, Settings};
+use crate::sys::{Call, Errno, SysError};
 
 /// Why nothing was entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ fn cannot(action: &Action) -> String {
         Action::JoinCgroup { .. } => "cannot join the target's cgroup".to_owned(),
         Action::PrivateMounts => "cannot make a mount namespace".to_owned(),
         Action::ShowTarget(path) => format!("cannot show the target's root directory at {}", path.display()),
-        Action::ShowFromTarget { from, to } => format!("cannot show {} at {to}", from.display()),
+        Action::MountSys => "cannot mount /sys".to_owned(),
         Action::ChangeRoot { .. } => "cannot change the root directory".to_owned(),
         Action::ChangeDirectory { .. } => "cannot change the working directory".to_owned(),
         Action::FindDirectory { path, .. } => format!("cannot change to {} inside", path.display()),
@@ -168,7 +170,7 @@ impl Prepared<'_> {
     /// As [`Prepared::run`], before anything is done.
     pub fn calls(&self) -> Result<Vec<Vec<String>>, EnterError> {
         let surroundings = Surroundings::new(self.request, &self.plan, &self.held);
-        let program = compile(&self.plan, &self.facts, &self.held, self.proc, &surroundings, None, None)?;
+        let (program, _) = compile(&self.plan, &self.facts, &self.held, self.proc, &surroundings, None, Purpose::Read)?;
         let mut calls = vec![Vec::new(); self.plan.steps.len()];
         for (step, call) in program.calls() {
             calls[step].push(call.to_string());
@@ -218,7 +220,8 @@ impl Prepared<'_> {
         by_shell: Option<&CString>,
         hear: &mut dyn FnMut(Event),
     ) -> Result<Ended, EnterError> {
-        let program = compile(&self.plan, &self.facts, &self.held, self.proc, surroundings, None, by_shell)?;
+        let purpose = Purpose::Run { by_shell };
+        let (program, _stub) = compile(&self.plan, &self.facts, &self.held, self.proc, surroundings, None, purpose)?;
         signal::default_pipe();
         let mut failures = Vec::new();
         if let Err(failure) = program.run(|failure| failures.push(failure)) {
@@ -242,27 +245,45 @@ impl Prepared<'_> {
             false => None,
         };
         let far = terminal.as_ref().map(|(_, far)| far.as_fd());
-        let wiring =
-            Wiring { report: report.as_fd(), lifeline: lifeline.as_fd(), terminal: far, mask: signals.before() };
-        let program = compile(&self.plan, &self.facts, &self.held, self.proc, surroundings, Some(&wiring), by_shell)?;
+        let wiring = Wiring {
+            report: report.as_fd(),
+            lifeline: lifeline.as_fd(),
+            terminal: far,
+            mask: signals.before(),
+            ignores_children: signals.ignored_children(),
+        };
+        let purpose = Purpose::Run { by_shell };
+        let (program, _) =
+            compile(&self.plan, &self.facts, &self.held, self.proc, surroundings, Some(&wiring), purpose)?;
         let mut started = |pid| hear(Event::Started(pid));
         let (progress, end) = match terminal {
             None => {
                 let stub = spawn::start(&program, report.as_fd(), [None; 3]).map_err(cannot)?;
                 drop((report, lifeline));
                 let timeout = self.request.timeout;
-                let prompt = self.request.watched;
-                let watch = Watch { program: &program, stub, reports, signals, timeout, prompt, relay: None };
+                let prompt = self.request.watched || self.request.tools.is_some();
+                let watch = Watch {
+                    program: &program,
+                    stub,
+                    reports,
+                    signals,
+                    timeout,
+                    prompt,
+                    relay: None,
+                    left_behind: None,
+                };
                 let outcome = watch.run(&mut started);
                 drop(life);
                 outcome
             }
             Some((near, far)) => {
+                let caller =
+                    Settings::of(self.caller_terminal(&std::io::stdin(), &std::io::stdout(), &std::io::stderr()));
                 let (relayed, relay) = spawn::pipe().map_err(cannot)?;
                 let keeper = match spawn::fork().map_err(cannot)? {
                     Forked::Child => {
                         drop((near, relayed, life));
-                        self.keep(&program, far, (reports, report), relay)
+                        self.keep(&program, far, (reports, report), relay, caller.as_ref())
                     }
                     Forked::Parent(keeper) => keeper,
                 };
@@ -274,17 +295,32 @@ impl Prepared<'_> {
         self.settle(progress, end, hear)
     }
 
+    /// Returns the first of the standard streams that is a terminal.
+    fn caller_terminal<'a>(&self, stdin: &'a Stdin, stdout: &'a Stdout, stderr: &'a Stderr) -> BorrowedFd<'a> {
+        match self.facts.terminals {
+            [true, ..] => stdin.as_fd(),
+            [_, true, _] => stdout.as_fd(),
+            _ => stderr.as_fd(),
+        }
+    }
+
     /// Makes the terminal of the command, like the caller's.
     fn terminal(&self) -> Result<(OwnedFd, OwnedFd), SysError> {
         let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-        let all = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let like = all.iter().zip(self.facts.terminals).find(|(_, terminal)| *terminal).map_or(all[0], |(fd, _)| *fd);
+        let like = self.caller_terminal(&stdin, &stdout, &stderr);
         // In a pipeline the caller's terminal stays in line mode, and shows what is typed itself.
         tty::pair(like, self.facts.terminals[0] && self.facts.terminals[1])
     }
 
     /// The life of the keeper: it leads the session of the command's terminal, and ends as the command does.
-    fn keep(&self, program: &Program, far: OwnedFd, pipe: (OwnedFd, OwnedFd), relay: OwnedFd) -> ! {
+    fn keep(
+        &self,
+        program: &Program,
+        far: OwnedFd,
+        pipe: (OwnedFd, OwnedFd),
+        relay: OwnedFd,
+        caller: Option<&Settings>,
+    ) -> ! {
         let (reports, report) = pipe;
         let failed = |error: SysError| -> ! {
             spawn::Report::Failed(super::supervise::ABOUT, error.errno).send(relay.as_fd());
@@ -302,8 +338,16 @@ impl Prepared<'_> {
         let stub = spawn::start(program, report.as_fd(), [None; 3]).unwrap_or_else(|error| failed(error));
         drop((report, far));
         let timeout = self.request.timeout;
-        let watch =
-            Watch { program, stub, reports, signals: &signals, timeout, prompt: true, relay: Some(relay.as_fd()) };
+        let watch = Watch {
+            program,
+            stub,
+            reports,
+            signals: &signals,
+            timeout,
+            prompt: true,
+            relay: Some(relay.as_fd()),
+            left_behind: caller,
+        };
         match watch.run(|_| {}).1 {
             End::Exited(code) => spawn::exit_now(code),
             End::Killed(number) | End::NotStarted(Some(number)) => signal::die_by(number),
@@ -379,9 +423,10 @@ impl Prepared<'_> {
                 let hierarchy = &self.facts.cgroups.get(*index)?.hierarchy;
                 format!("not in the target's {hierarchy} cgroup: {}", failure.error)
             }
-            Action::FindDirectory { path, .. } => {
-                format!("{} is not there; starting in / ({})", path.display(), failure.error)
-            }
+            Action::FindDirectory { path, .. } => match failure.error.errno {
+                Errno::ENOENT | Errno::ENOTDIR => format!("{} is not there; starting in /", path.display()),
+                _ => format!("cannot change to {}; starting in /: {}", path.display(), failure.error),
+            },
             action => format!("{}: {}", cannot(action), failure.error),
         })
     }

@@ -9,9 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::enter::EnterError;
-use super::plan::{CgroupFacts, Facts, Owner, TargetFacts, UserFacts};
+use super::plan::{Facts, Owner, TargetFacts, UserFacts};
 use super::request::{Caps, Id, NsFile, Place, Request};
-use crate::cgroup::{self, Layout};
 use crate::model::{CapSet, KindSet, NsId, NsKind};
 use crate::proc::parse::{self, IdMap};
 use crate::proc::{ProcPid, ProcRoot};
@@ -47,14 +46,15 @@ pub struct Held {
 }
 
 /// A file of a process is read up to this size: that of an environment, and more than any other has.
-const MOST_BYTES: usize = 8 << 20;
+pub(super) const MOST_BYTES: usize = 8 << 20;
 
 /// Finds out everything.
 ///
 /// # Errors
 /// Where the target is not there, or something that was asked for cannot be opened.
 pub fn gather(proc: &ProcRoot, request: &Request) -> Result<(Facts, Held), EnterError> {
-    let mut facts = Facts { uid: nix::unistd::geteuid().as_raw(), ..Facts::default() };
+    let mut facts =
+        Facts { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw(), ..Facts::default() };
     let mut held = Held::default();
     facts.caps =
         cred::effective_caps().map_err(|error| EnterError::Failed("cannot read the own capabilities".into(), error))?;
@@ -69,6 +69,11 @@ pub fn gather(proc: &ProcRoot, request: &Request) -> Result<(Facts, Held), Enter
     let own = proc.own_process().and_then(|own| Ok((own.namespaces_of(kinds)?, own)));
     let (namespaces, own) = own.map_err(|errno| failed("/proc", Call::Readlinkat(b"/proc/self/ns".to_vec()), errno))?;
     facts.own = namespaces;
+    if request.files.iter().any(|(kind, _)| *kind == NsKind::User) {
+        // To enter one's own is an error to the kernel, so it has to be known.
+        let user = own.namespaces_of(KindSet::NONE.with(NsKind::User));
+        facts.own[NsKind::User.index()] = user.ok().and_then(|user| user[NsKind::User.index()]);
+    }
     use std::io::IsTerminal;
     facts.terminals =
         [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
@@ -86,7 +91,12 @@ pub fn gather(proc: &ProcRoot, request: &Request) -> Result<(Facts, Held), Enter
     gathering.owners(&mut facts, &mut held)?;
     gathering.ids(&mut facts, &held)?;
     gathering.directories(&mut facts, &mut held)?;
-    gathering.cgroups(&mut facts, &mut held);
+    if let Some(process) = held.process.as_ref().filter(|_| request.cgroup.unwrap_or(request.kinds.is_none())) {
+        for (cgroup, opened) in super::cgroups::differing(process, &gathering.own) {
+            facts.cgroups.push(cgroup);
+            held.cgroups.push(opened);
+        }
+    }
     if request.tools.is_some() {
         copy_tree(&facts, &mut held)?;
     }
@@ -158,10 +168,14 @@ impl Gathering<'_> {
                     let cannot =
                         |error| EnterError::Failed(format!("cannot find the network namespace of {what}"), error);
                     let target = held.pidfd.as_ref().ok_or(super::PlanError::NoProcess("--net-socket"))?;
+                    let no_socket = |error: SysError| match error.errno {
+                        Errno::ENOTTY => EnterError::Failed(format!("{what} is no socket"), error),
+                        _ => cannot(error),
+                    };
                     let copy = pidfd::pidfd_getfd(target.as_fd(), *fd)
                         .unwrap_or_else(|| Err(SysError::new(Call::PidfdGetfd(*fd), Errno::ENOSYS)))
                         .map_err(cannot)?;
-                    let namespace = socket::net_namespace(copy.as_fd()).map_err(cannot)?;
+                    let namespace = socket::net_namespace(copy.as_fd()).map_err(no_socket)?;
                     let id = nsfs::inode(namespace.as_fd()).map_err(cannot)?;
                     (Some(NsKind::Net), id.ok_or(EnterError::WrongKind(what, *kind, None))?, namespace)
                 }
@@ -209,7 +223,10 @@ impl Gathering<'_> {
             }
         }
         let request = self.request;
-        let follows = [request.uid, request.gid].contains(&Some(Id::Follow));
+        // Who enters a user namespace may have to become what the target is.
+        let other_user =
+            target.namespaces[NsKind::User.index()].is_some_and(|user| Some(user) != facts.own[NsKind::User.index()]);
+        let follows = [request.uid, request.gid].contains(&Some(Id::Follow)) || other_user;
         if follows || request.caps == Some(Caps::Target) {
             target.credentials = parse::credentials(&read(c"status")?);
         }
@@ -343,40 +360,6 @@ impl Gathering<'_> {
         held.directory = directory;
         Ok(())
     }
-
-    /// Opens the files by which the target's cgroups are joined, in the hierarchies in which the caller is elsewhere.
-    fn cgroups(&self, facts: &mut Facts, held: &mut Held) {
-        let joins = self.request.cgroup.unwrap_or(self.request.kinds.is_none());
-        let Some(process) = held.process.as_ref().filter(|_| joins) else { return };
-        let (Ok(theirs), Ok(own)) = (process.read_all(c"cgroup", MOST_BYTES), self.own.read_all(c"cgroup", MOST_BYTES))
-        else {
-            return;
-        };
-        if theirs == own {
-            return;
-        }
-        let layout = Layout::parse(&self.own.read_all(c"mountinfo", MOST_BYTES).unwrap_or_default());
-        let own: Vec<_> = parse::cgroup_lines(&own).collect();
-        for line in parse::cgroup_lines(&theirs).filter(|line| !own.contains(line)) {
-            let hierarchy =
-                if line.is_unified() { "cgroup2".to_owned() } else { String::from_utf8_lossy(line.names).into_owned() };
-            let (procs, opened) = match layout.place(&line) {
-                cgroup::Place::Directory(mut path) => {
-                    path.extend_from_slice(b"/cgroup.procs");
-                    let opened = CString::new(path.clone())
-                        .map_err(|_| Errno::EINVAL)
-                        .and_then(|path| dir::open_write_cwd(&path));
-                    match opened {
-                        Ok(opened) => (Ok(path), Some(opened)),
-                        Err(errno) => (Err(SysError::new(Call::Openat(path), errno).to_string()), None),
-                    }
-                }
-                place => (Err(format!("{}: {place}", String::from_utf8_lossy(line.path).escape_debug())), None),
-            };
-            facts.cgroups.push(CgroupFacts { hierarchy, procs });
-            held.cgroups.push(opened);
-        }
-    }
 }
 
 fn user_facts(uids: &[u8], gids: &[u8], setgroups: &[u8]) -> UserFacts {
@@ -407,10 +390,12 @@ fn depth(owner: &OwnedFd, own: Option<NsId>) -> u32 {
 }
 
 fn copy_tree(facts: &Facts, held: &mut Held) -> Result<(), EnterError> {
-    let needs = || EnterError::Plan(super::PlanError::NoProcess("--tools"));
-    let (Some(target), Some(process)) = (&facts.target, &held.pidfd) else { return Err(needs()) };
+    let Some(target) = &facts.target else { return Err(super::PlanError::NoProcess("--tools").into()) };
     let cannot =
         |error| EnterError::Failed(format!("cannot take a view of the mounts of process {}", target.pid), error);
+    let Some(process) = &held.pidfd else {
+        return Err(cannot(SysError::new(Call::PidfdOpen(target.pid), Errno::ENOSYS)));
+    };
     let Some(root) = &held.root else {
         let call = Call::Openat(format!("/proc/{}/root", target.pid).into_bytes());
         return Err(cannot(SysError::new(call, Errno::EACCES)));

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cgroups;
 pub mod compile;
 pub mod diagnose;
 pub mod enter;

@@ -19,6 +19,7 @@ use super::request::Timeout;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Came, Change, Signals};
 use crate::sys::spawn::{self, Report};
+use crate::sys::tty::Settings;
 use crate::sys::{Call, Errno, SysError};
 
 /// So long a stub may take that comes to no end, when somebody wants to leave.
@@ -45,13 +46,26 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Takes in a report of a program.
-    pub fn take(&mut self, program: &Program, report: Report) {
+    /// Takes in a report of a stub. The command's process has the pipe until it executes, and may be somebody's to look into: what is
+    /// said of a process is believed once, and only of a child of one's own, and of the keeper's only what a stub may say.
+    pub fn take(&mut self, program: &Program, report: Report, is_ours: impl Fn(i32) -> bool) {
+        match report {
+            Report::Forked(_, pid) => {
+                if self.child.is_none() && is_ours(pid) {
+                    self.child = Some(pid);
+                }
+            }
+            // What a stub says has a place in its list.
+            Report::Failed(ABOUT, _) => {}
+            failed => self.take_relayed(program, failed),
+        }
+    }
+
+    /// Takes in a report that comes from the keeper of a terminal, which has looked at it.
+    pub fn take_relayed(&mut self, program: &Program, report: Report) {
         match report {
             Report::Forked(ABOUT, STARTED) => self.started = true,
             Report::Forked(ABOUT, TIMED_OUT) => self.timed_out = true,
-            // Pid 0 says that everything is ready; that the command runs is said by the end of the pipe.
-            Report::Forked(_, 0) => {}
             Report::Forked(_, pid) => self.child = Some(pid),
             Report::Failed(place, errno) => {
                 self.fatal |= program.stops_at(place);
@@ -90,6 +104,8 @@ pub struct Watch<'a> {
     pub prompt: bool,
     /// Where reports are handed on to, when this process stands between nsx and the command. Its end is the end of nsx.
     pub relay: Option<BorrowedFd<'a>>,
+    /// What nsx has left behind when it is gone, to be put right: the settings of the caller's terminal.
+    pub left_behind: Option<&'a Settings>,
 }
 
 impl Watch<'_> {
@@ -103,10 +119,11 @@ impl Watch<'_> {
         let mut stub_gone = false;
         let mut asked_to_end = None;
         let mut early: Vec<Came> = Vec::new();
+        let mut given_up: Option<Instant> = None;
         let mut continued = false;
         loop {
             while let Some(came) = self.signals.next() {
-                self.read(&mut reports, &mut progress, &mut started);
+                self.read(&mut reports, &mut progress, &ends, &mut started);
                 match (came.number, progress.child) {
                     (SIGCHLD, _) => {}
                     // It is what has continued nsx, and was passed on then.
@@ -172,12 +189,19 @@ impl Watch<'_> {
                 if let Some(child) = progress.child {
                     let _ = signal::send(-child, SIGHUP);
                 }
+                if let Some(settings) = self.left_behind {
+                    settings.restore();
+                }
                 end_session();
             }
-            self.read(&mut reports, &mut progress, &mut started);
+            self.read(&mut reports, &mut progress, &ends, &mut started);
             if progress.child.is_none() && nothing && !early.is_empty() {
                 asked_to_end = early.first().map(|came| came.number);
                 let _ = signal::send(self.stub, SIGKILL);
+                // One that hangs in the kernel, or is frozen, does not even die.
+                if given_up.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(1) {
+                    break;
+                }
             }
         }
         if progress.timed_out
@@ -188,7 +212,7 @@ impl Watch<'_> {
         }
         if !stub_gone {
             let _ = signal::send(self.stub, SIGKILL);
-            signal::reap(self.stub);
+            signal::reap(self.signals, self.stub);
         }
         let end = match end {
             Some(end) if progress.started => end,
@@ -200,12 +224,25 @@ impl Watch<'_> {
     }
 
     /// Takes in all reports that there are. Their end says that the command runs, unless it cannot.
-    fn read(&self, reports: &mut Option<BorrowedFd<'_>>, progress: &mut Progress, started: &mut impl FnMut(i32)) {
+    fn read(
+        &self,
+        reports: &mut Option<BorrowedFd<'_>>,
+        progress: &mut Progress,
+        ends: &[(i32, Change)],
+        started: &mut impl FnMut(i32),
+    ) {
         while let Some(pipe) = reports.filter(|pipe| is_readable(*pipe)) {
             match spawn::read_report(pipe) {
                 Ok(Some(report)) => {
-                    progress.take(self.program, report);
-                    self.tell(report);
+                    let known = progress.child;
+                    progress.take(self.program, report, |pid| {
+                        signal::is_child(pid) || ends.iter().any(|(ended, _)| *ended == pid)
+                    });
+                    // Of processes only the one that was believed is handed on.
+                    match report {
+                        Report::Forked(..) if known == progress.child => {}
+                        report => self.tell(report),
+                    }
                 }
                 Ok(None) | Err(_) => {
                     *reports = None;

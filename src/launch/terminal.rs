@@ -9,6 +9,7 @@
 //! Not here: what becomes of the command (`supervise`, which runs in the keeper).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::libc::{SIGCHLD, SIGCONT, SIGTTIN, SIGTTOU, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,6 +22,9 @@ use crate::sys::{Errno, tty};
 
 /// How long to leave a terminal alone that another program has taken charge of, in milliseconds.
 const PATIENCE_MS: u16 = 200;
+
+/// How much is written at once.
+const LITTLE: usize = 256;
 
 /// What Ctrl-D is.
 const END_OF_INPUT: u8 = 4;
@@ -62,8 +66,9 @@ impl Buffer {
         }
     }
 
+    /// Writes a little: a terminal that says that it has room may have room for no more, and a longer write would wait for it.
     fn drain(&mut self, to: BorrowedFd<'_>) {
-        match tty::write(to, &self.bytes) {
+        match tty::write(to, &self.bytes[..self.bytes.len().min(LITTLE)]) {
             Ok(length) => drop(self.bytes.drain(..length)),
             Err(Errno::EAGAIN) => {}
             // Nobody reads there any more.
@@ -156,7 +161,7 @@ impl Proxy<'_> {
                 match spawn::read_report(pipe) {
                     Ok(Some(report)) => {
                         let before = progress.started;
-                        progress.take(self.program, report);
+                        progress.take_relayed(self.program, report);
                         if let Some(child) = progress.child.filter(|_| progress.started && !before) {
                             started(child);
                         }
@@ -164,7 +169,9 @@ impl Proxy<'_> {
                     Ok(None) | Err(_) => reports = None,
                 }
             }
-            if let Some(keyboard) = keyboard.filter(|_| !key.is_empty())
+            // Asked again: meanwhile another program of a pipeline may have taken charge of the terminal, and the key is its own.
+            let is_mine = |keyboard: &BorrowedFd<'_>| raw.is_some() || tty::is_line_mode(*keyboard);
+            if let Some(keyboard) = keyboard.filter(|keyboard| !key.is_empty() && is_mine(keyboard))
                 && typed.fill(keyboard)
             {
                 // The end of a terminal in line mode is Ctrl-D, and is passed on as such.
@@ -185,7 +192,7 @@ impl Proxy<'_> {
         drop(raw);
         while let Some(Report::Forked(..) | Report::Failed(..)) = reports.and_then(|pipe| {
             let report = spawn::read_report(pipe).ok().flatten()?;
-            progress.take(self.program, report);
+            progress.take_relayed(self.program, report);
             Some(report)
         }) {}
         let end = match end {
@@ -198,10 +205,16 @@ impl Proxy<'_> {
 
     /// Shows what the command has written last.
     fn show_rest(&self, shown: &mut Buffer, screen: BorrowedFd<'_>) {
-        /// Whoever goes on writing for ever is not waited for.
-        const MOST: usize = 1024;
-        for _ in 0..MOST {
+        /// Whoever goes on writing for ever, or reads no more, is not waited for.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let over = Instant::now() + PATIENCE;
+        loop {
             while !shown.bytes.is_empty() {
+                let mut fds = [PollFd::new(screen, PollFlags::POLLOUT)];
+                let left = over.saturating_duration_since(Instant::now()).as_millis().min(1000) as u16;
+                if left == 0 || poll(&mut fds, PollTimeout::from(left)) == Ok(0) {
+                    return;
+                }
                 shown.drain(screen);
             }
             shown.fill(self.near.as_fd());

@@ -69,6 +69,8 @@ impl Aside {
             0 => {
                 // SAFETY: both calls take numbers and touch no memory of ours.
                 let orphan = unsafe {
+                    // Work that enters a user namespace of somebody's is not to be looked into from there.
+                    libc::prctl(libc::PR_SET_DUMPABLE, 0);
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                     libc::getppid() as u32 != parent
                 };

@@ -64,28 +64,6 @@ impl Program {
         self.add(Call::MoveMount(path.to_bytes().to_vec()), libc::SYS_move_mount, &args, Otherwise::Stop);
     }
 
-    /// Shows the mounts at `from` at `to`, too, with all that is below; a link at `from` is not followed: open_tree(2), move_mount(2).
-    pub fn bind_tree(&mut self, from: &CString, to: &CString) {
-        let flags = i64::from(libc::OPEN_TREE_CLONE)
-            | i64::from(libc::OPEN_TREE_CLOEXEC)
-            | i64::from(libc::AT_RECURSIVE)
-            | i64::from(libc::AT_SYMLINK_NOFOLLOW);
-        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(from), Arg::Number(flags)];
-        let opened = self.here();
-        let flags = Program::flags(Otherwise::GoTo(opened + 3)) | stub::STORE;
-        self.push(Call::OpenTree(from.to_bytes().to_vec()), libc::SYS_open_tree, &args, flags);
-        let args = [
-            Arg::Number(0),
-            self.bytes(b"\0"),
-            Arg::Number(libc::AT_FDCWD.into()),
-            self.text(to),
-            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
-        ];
-        let flags = Program::flags(Otherwise::GoOn) | stub::LOAD;
-        self.push(Call::MoveMount(to.to_bytes().to_vec()), libc::SYS_move_mount, &args, flags);
-        self.push(Call::Close, libc::SYS_close, &[Arg::Number(0)], stub::LOAD | Program::flags(Otherwise::GoOn));
-    }
-
     /// Changes the working directory to an open one: fchdir(2). `name` says what it is.
     pub fn fchdir(&mut self, fd: BorrowedFd<'_>, name: &str, otherwise: Otherwise) {
         let args = [self.fd(fd)];
@@ -262,9 +240,9 @@ impl Program {
         self.add(Call::Write("the pipe to nsx"), libc::SYS_write, &args, Otherwise::Stop);
     }
 
-    /// Closes the standard streams and whatever else the list uses but a pipe to wait for: close(2).
-    pub fn close_streams_and(&mut self, report: BorrowedFd<'_>) {
-        for fd in [0, 1, 2, report.as_raw_fd()] {
+    /// Closes the standard streams and whatever else the list uses, but for one descriptor: close(2).
+    pub fn close_all_but(&mut self, kept: BorrowedFd<'_>) {
+        for fd in [0, 1, 2].into_iter().chain(self.inherited().to_vec()).filter(|fd| *fd != kept.as_raw_fd()) {
             self.push(Call::Close, libc::SYS_close, &[Arg::Number(fd.into())], stub::CONTINUE | stub::QUIET);
         }
     }
@@ -288,6 +266,14 @@ impl Program {
         self.add(Call::Sigprocmask, libc::SYS_rt_sigprocmask, &args, Otherwise::Stop);
     }
 
+    /// Ignores the end of children: rt_sigaction(2) for SIGCHLD.
+    pub fn ignore_children(&mut self) {
+        // struct sigaction of the kernel: the handler comes first, all else is nothing.
+        let action = self.words(&[libc::SIG_IGN as u64, 0, 0, 0]);
+        let args = [Arg::Number(libc::SIGCHLD.into()), action, Arg::Number(0), Arg::Number(8)];
+        self.add(Call::Sigaction, libc::SYS_rt_sigaction, &args, Otherwise::Stop);
+    }
+
     /// Has descriptors closed at the next execve(2): fcntl(2) with `FD_CLOEXEC`, for all that the list uses so far.
     pub fn close_at_exec(&mut self, also: &[BorrowedFd<'_>]) {
         for fd in also {
@@ -304,6 +290,40 @@ impl Program {
     pub fn exec(&mut self, path: &CString, arguments: Strings, environment: Strings, otherwise: Otherwise) {
         let args = [self.text(path), Arg::Data(arguments.0), Arg::Data(environment.0)];
         self.add(Call::Execve(path.to_bytes().to_vec()), libc::SYS_execve, &args, otherwise);
+    }
+
+    /// As [`Program::exec`], and nothing is said where it fails.
+    pub fn exec_quietly(&mut self, path: &CString, arguments: Strings, environment: Strings) {
+        let args = [self.text(path), Arg::Data(arguments.0), Arg::Data(environment.0)];
+        let call = Call::Execve(path.to_bytes().to_vec());
+        self.push(call, libc::SYS_execve, &args, stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Writes a message to standard error: write(2).
+    pub fn complain(&mut self, message: &[u8]) {
+        let args = [Arg::Number(2), self.bytes(message), Arg::Number(message.len() as i64)];
+        self.push(Call::Write("stderr"), libc::SYS_write, &args, stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Becomes a stub: execveat(2).
+    pub fn exec_stub(&mut self, stub: BorrowedFd<'_>, environment: Strings) {
+        let name = self.strings(&[c"nsx".to_owned()]);
+        let args = [
+            self.fd(stub),
+            self.bytes(b"\0"),
+            Arg::Data(name.0),
+            Arg::Data(environment.0),
+            Arg::Number(libc::AT_EMPTY_PATH.into()),
+        ];
+        self.add(Call::Execveat, libc::SYS_execveat, &args, Otherwise::Stop);
+    }
+
+    /// Mounts sysfs of the network namespace of whoever makes the call: mount(2).
+    pub fn mount_sys(&mut self, otherwise: Otherwise) {
+        let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        let (name, path) = (self.bytes(b"sysfs\0"), self.bytes(b"/sys\0"));
+        let args = [name, path, name, Arg::Number(flags as i64), Arg::Number(0)];
+        self.add(Call::Mount { what: "sysfs", path: b"/sys".to_vec() }, libc::SYS_mount, &args, otherwise);
     }
 
     /// Ends: exit_group(2).

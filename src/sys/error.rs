@@ -102,6 +102,10 @@ pub enum Call {
     Kill,
     /// rt_sigprocmask(2).
     Sigprocmask,
+    /// rt_sigaction(2).
+    Sigaction,
+    /// execveat(2) of a stub.
+    Execveat,
     /// signalfd(2).
     Signalfd,
     /// waitpid(2).
@@ -188,6 +192,8 @@ impl fmt::Display for Call {
             Call::Getpid => write!(f, "getpid"),
             Call::Kill => write!(f, "kill"),
             Call::Sigprocmask => write!(f, "rt_sigprocmask"),
+            Call::Sigaction => write!(f, "rt_sigaction(SIGCHLD, SIG_IGN)"),
+            Call::Execveat => write!(f, "execveat(stub)"),
             Call::Signalfd => write!(f, "signalfd"),
             Call::Waitpid => write!(f, "waitpid"),
             Call::Pipe => write!(f, "pipe2"),

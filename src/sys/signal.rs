@@ -3,7 +3,9 @@
 //! See signal(7), signalfd(2), waitpid(2).
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -16,6 +18,7 @@ const OWN_FAULTS: [Signal; 5] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL
 pub struct Signals {
     fd: SignalFd,
     before: u64,
+    ignored_children: bool,
 }
 
 /// A signal that came.
@@ -42,12 +45,20 @@ impl Signals {
             .map_err(|errno| SysError::new(Call::Sigprocmask, errno))?;
         let fd = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .map_err(|errno| SysError::new(Call::Signalfd, errno))?;
-        Ok(Signals { fd, before })
+        // Where the end of a child is ignored there is nothing to wait for.
+        // SAFETY: the default disposition runs no code of ours.
+        let ignored_children = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) } == libc::SIG_IGN;
+        Ok(Signals { fd, before, ignored_children })
     }
 
     /// Returns which signals were blocked before, a bit for each, the lowest for signal 1.
     pub fn before(&self) -> u64 {
         self.before
+    }
+
+    /// Says whether the end of a child was ignored before: that is handed on to the command.
+    pub fn ignored_children(&self) -> bool {
+        self.ignored_children
     }
 
     /// Returns the next signal that has come, if there is one.
@@ -102,10 +113,31 @@ pub fn changed_child() -> Option<(i32, Change)> {
     Some((pid as i32, change))
 }
 
-/// Waits for the end of a child that has been killed.
-pub fn reap(pid: i32) {
-    // SAFETY: the call takes numbers, and the status may be left out.
-    let _ = retry(|| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) }.into());
+/// Waits for the end of a child that has been killed, for a second at most: one that is frozen, or hangs in the kernel, is left to
+/// whoever reaps orphans.
+pub fn reap(signals: &Signals, pid: i32) {
+    let over = Instant::now() + Duration::from_secs(1);
+    loop {
+        // SAFETY: the call takes numbers, and the status may be left out.
+        if unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL | libc::WNOHANG) } != 0 {
+            return;
+        }
+        let left = over.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, PollTimeout::from(left.as_millis().min(1000) as u16));
+        while signals.next().is_some() {}
+    }
+}
+
+/// Says whether a process is a child of this one that has not been waited for, so that nobody else has its pid.
+pub fn is_child(pid: i32) -> bool {
+    let Ok(id) = libc::id_t::try_from(pid) else { return false };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: the kernel takes a null pointer for "do not tell", and the call reaps nothing.
+    pid > 0 && unsafe { libc::waitid(libc::P_PID, id, std::ptr::null_mut(), options) } == 0
 }
 
 /// Sends a signal to a process, or, where the pid is negative, to a process group: kill(2).

@@ -79,6 +79,25 @@ pub fn is_line_mode(terminal: BorrowedFd<'_>) -> bool {
     termios::tcgetattr(terminal).is_ok_and(|settings| settings.local_flags.contains(LocalFlags::ICANON))
 }
 
+/// The settings of a terminal, to be given back to it.
+pub struct Settings {
+    terminal: OwnedFd,
+    settings: Termios,
+}
+
+impl Settings {
+    /// Takes them down; `None` where it is no terminal.
+    pub fn of(terminal: BorrowedFd<'_>) -> Option<Settings> {
+        let settings = termios::tcgetattr(terminal).ok()?;
+        Some(Settings { terminal: terminal.try_clone_to_owned().ok()?, settings })
+    }
+
+    /// Gives them back.
+    pub fn restore(&self) {
+        let _ = termios::tcsetattr(&self.terminal, SetArg::TCSANOW, &self.settings);
+    }
+}
+
 /// A terminal that hands over every key as it is; it gets its settings back when this is dropped.
 pub struct Raw<'a> {
     terminal: BorrowedFd<'a>,

@@ -25,6 +25,11 @@ pub fn module() -> Module {
         test("hostile_enter::a_command_cannot_type_into_the_callers_terminal", &[], terminal),
         test("hostile_enter::closed_descriptors_harm_nothing", &[], closed_descriptors),
         test("hostile_enter::an_environment_that_loads_files", &[], environment),
+        test(
+            "hostile_enter::the_callers_ids_stay_outside",
+            &[Need::Root, Need::Tool("unshare"), Need::Tool("setpriv")],
+            ids_stay_outside,
+        ),
     ];
     Module { name: "hostile_enter", places: &[Place::Vm], tests }
 }
@@ -377,4 +382,41 @@ fn environment() {
             assert_eq!(is_there, taken.contains(&name), "{option} {name}: {seen}{}", text(&out.stderr));
         }
     }
+}
+
+/// In a user namespace that does not map root, root's command has neither its ids nor its groups: whoever traces it there would have them.
+fn ids_stay_outside() {
+    let start = |maps: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=12345", "--regid=12345", "--clear-groups", "unshare", "-U"]).args(maps);
+        Held::start_command(command.args(["sh", "-c", "echo ready $$; read line"]))
+    };
+    let mapped = start(&["--map-user=12345", "--map-group=12345"]);
+    let root = start(&["--map-root-user"]);
+    let nobody = start(&[]);
+    let groups_of_root = |command: &mut Command| {
+        // SAFETY: between fork and exec only one system call is made.
+        unsafe { command.pre_exec(|| Ok(nix::unistd::setgroups(&[6.into(), 42.into()])?)) };
+        output(command)
+    };
+    // Ids as they count outside: seen from there.
+    let ids = |held: &Held| {
+        let script = "grep -E '^(Uid|Gid|Groups):' /proc/self/status";
+        let pid = held.words[0].clone();
+        let mut command = nsx(&["enter", "-t", &pid, "--no-cgroup", "sh", "-c", script]);
+        let out = groups_of_root(&mut command);
+        (out.status.code(), text(&out.stdout).split_whitespace().collect::<Vec<_>>().join(" "), text(&out.stderr))
+    };
+    let (code, seen, errors) = ids(&mapped);
+    assert_eq!(
+        (code, &*seen),
+        (Some(0), "Uid: 12345 12345 12345 12345 Gid: 12345 12345 12345 12345 Groups:"),
+        "{errors}"
+    );
+    let (code, seen, errors) = ids(&root);
+    assert_eq!((code, &*seen), (Some(0), "Uid: 0 0 0 0 Gid: 0 0 0 0 Groups:"), "{errors}");
+    let (code, _, errors) = ids(&nobody);
+    assert_eq!(code, Some(125));
+    assert!(errors.contains("has no gid for the command: it maps neither 0, nor the caller's"), "{errors}");
+    assert!(errors.contains("hint: -G GID names one that it maps"), "{errors}");
 }

@@ -11,6 +11,10 @@ mod harness;
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
 mod enosys;
+// The cgroup of a target that is entered.
+mod cgroups;
+// Entering on kernels that lack something.
+mod enosys_enter;
 // Run after run while processes come and go.
 mod churn;
 // The steps of nsx enter, before and after they are made.
@@ -23,6 +27,8 @@ mod generated;
 mod hostile;
 // Targets that attack whoever enters them.
 mod hostile_enter;
+// What is said below errors of nsx enter, each caused for real.
+mod hints;
 // The rules of the house: layers, files, words.
 mod house;
 // The JSON document and its schema.
@@ -43,8 +49,12 @@ mod signals;
 mod views;
 // Closed descriptors, closed pipes, full disks.
 mod streams;
+// Commands on terminals: job control, sizes, keys.
+mod terminals;
 // Services and sessions below systemd.
 mod systemd;
+// The host's programs in a target that has none.
+mod tools;
 // What targets mean.
 mod targets;
 
@@ -55,14 +65,17 @@ use harness::{Module, Place};
 
 fn modules() -> Vec<Module> {
     vec![
+        cgroups::module(),
         cli::module(),
         enosys::module(),
+        enosys_enter::module(),
         churn::module(),
         explain::module(),
         fake::module(),
         generated::module(),
         hostile::module(),
         hostile_enter::module(),
+        hints::module(),
         house::module(),
         json::module(),
         live::module(),
@@ -74,6 +87,8 @@ fn modules() -> Vec<Module> {
         streams::module(),
         systemd::module(),
         targets::module(),
+        terminals::module(),
+        tools::module(),
         views::module(),
     ]
 }

@@ -26,7 +26,7 @@ pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
 /// Returns what to do about an error, where the cause is known.
 pub(super) fn hint(error: &EnterError, root: bool) -> Option<String> {
     match error {
-        EnterError::Refused(refusal) => refused(refusal, root),
+        EnterError::Refused(refusal) => refused(refusal),
         EnterError::Step(action, error) => step(action, error),
         EnterError::Plan(error) => plan(error),
         EnterError::WrongKind(_, _, Some(found)) => Some(format!("give it as --{}=FILE", option(*found))),
@@ -43,7 +43,7 @@ fn option(kind: NsKind) -> &'static str {
     }
 }
 
-fn refused(refusal: &Refusal, root: bool) -> Option<String> {
+fn refused(refusal: &Refusal) -> Option<String> {
     let Refusal { kind, id, owner, owner_is_own, lacks, with_user, .. } = *refusal;
     match (refusal.error.errno, kind) {
         (Errno::EPERM, Some(NsKind::User)) => {
@@ -59,7 +59,7 @@ fn refused(refusal: &Refusal, root: bool) -> Option<String> {
             Some(owner) if lacks != CapSet::EMPTY => {
                 Some(format!("user:[{owner}] owns it, and in that the caller lacks {}: run as root", cap_names(lacks)))
             }
-            None if lacks != CapSet::EMPTY || !root => Some(
+            None => Some(
                 "its owner lies above the caller's user namespace: only somebody from up there can enter it, such as root of the host".to_owned(),
             ),
             _ => Some(
@@ -140,6 +140,12 @@ fn step(action: &Action, error: &SysError) -> Option<String> {
 fn plan(error: &PlanError) -> Option<String> {
     Some(match error {
         PlanError::NoProcess(option) => format!("name a process: nsx enter -t PID {option}"),
+        PlanError::NoId(what) => {
+            let option = if *what == "gid" { "-G GID" } else { "-S UID" };
+            format!(
+                "{option} names one that it maps; --preserve-credentials keeps the caller's, which whoever traces the command in there can use"
+            )
+        }
         PlanError::Unmapped(..) => "--preserve-credentials keeps the caller's ids".to_owned(),
         PlanError::Cgroup(..) => "--no-cgroup enters without".to_owned(),
         PlanError::NoContext(_) => "leave out -Z".to_owned(),
@@ -282,6 +288,8 @@ mod tests {
         for (error, root, start) in [
             (EnterError::Plan(PlanError::NoProcess("-m")), true, "name a process: nsx enter -t PID -m"),
             (EnterError::Plan(PlanError::Unmapped("uid", 7)), true, "--preserve-credentials"),
+            (EnterError::Plan(PlanError::NoId("uid")), true, "-S UID names one that it maps"),
+            (EnterError::Plan(PlanError::NoId("gid")), true, "-G GID names one that it maps"),
             (EnterError::Plan(PlanError::Cgroup("cgroup2".into(), "x".into())), true, "--no-cgroup"),
             (EnterError::Plan(PlanError::NoContext(crate::model::Pid(7))), true, "leave out -Z"),
             (EnterError::Plan(PlanError::NoKind(NsKind::Mnt, crate::model::Pid(7))), true, "leave out --mount"),

@@ -16,6 +16,8 @@ pub struct Facts {
     pub all_caps: CapSet,
     /// The caller's effective uid.
     pub uid: u32,
+    /// The caller's effective gid.
+    pub gid: u32,
     /// Which of the standard streams are terminals.
     pub terminals: [bool; 3],
     /// The caller's working directory, where it has a path.

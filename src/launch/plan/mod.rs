@@ -66,8 +66,9 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
     maker.who = if forks { Who::Stub } else { Who::Nsx };
 
     maker.join_cgroups()?;
+    maker.drop_groups_outside(&wanted);
     let bridged = maker.enter(&wanted);
-    let own_proc = pid && !mnt && request.private_proc && forks;
+    let own_proc = pid && (!mnt || tools) && request.private_proc && forks;
     if tools || own_proc {
         let why = if tools {
             "the host's mounts, as a copy that nobody else sees: nothing that is mounted here reaches the host or the target"
@@ -76,7 +77,7 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
         };
         maker.step(Action::PrivateMounts, why);
     }
-    maker.show_target();
+    maker.show_target(entered.contains(NsKind::Net));
     maker.change_root(follows_root)?;
     maker.change_directory(other_root && !tools)?;
     if own_proc {
@@ -255,15 +256,21 @@ impl Maker<'_> {
         }
     }
 
-    fn show_target(&mut self) {
+    /// Only the target's root directory is shown. Its /proc, /sys and /dev in place of the host's would be a way to have the host's programs
+    /// follow links of the target's making into the host's files: the first two are mounted anew, for the namespaces that are entered.
+    fn show_target(&mut self, net: bool) {
         let Some(path) = &self.request.tools else { return };
         self.step(Action::ShowTarget(path.clone()), "the target's root directory, with its mounts");
-        for (name, to) in [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")] {
-            let from = path.join(name);
-            self.step(
-                Action::ShowFromTarget { from, to },
-                "the target's, so that the host's programs show what it sees",
-            );
+        if net {
+            self.step(Action::MountSys, "so that the host's programs see the devices of the network namespace");
+        }
+    }
+
+    /// In a user namespace that denies setgroups(2) the caller's groups could not be given up any more, and would count outside.
+    fn drop_groups_outside(&mut self, wanted: &Wanted) {
+        let enters = wanted.user.is_some() && !self.request.preserve_credentials;
+        if enters && self.facts.caps.contains(CapSet::SETGID | CapSet::SYS_ADMIN) {
+            self.step(Action::DropGroups, "those of the caller mean nothing to the target, and would count outside");
         }
     }
 
@@ -326,29 +333,13 @@ impl Maker<'_> {
     fn take_ids(&mut self, user: bool) -> Result<(), PlanError> {
         let request = self.request;
         let credentials = self.facts.target.as_ref().and_then(|target| target.credentials);
-        let ids = self.facts.ids.as_ref().filter(|_| user);
-        let follow =
-            |what: &'static str, id: Option<Id>, map: fn(&UserFacts) -> &IdMap, theirs: fn(&Credentials) -> u32| {
-                let Some(Id::Follow) = id else {
-                    return Ok(match id {
-                        Some(Id::Number(number)) => Some(number),
-                        // Whoever enters a user namespace is root in it, if it has a root.
-                        _ => ids.is_some_and(|ids| !request.preserve_credentials && map(ids).has(0)).then_some(0),
-                    });
-                };
-                let outside = credentials.as_ref().map(theirs).ok_or(PlanError::NoProcess("follow"))?;
-                match ids {
-                    Some(ids) => map(ids).inside(outside).map(Some).ok_or(PlanError::Unmapped(what, outside)),
-                    None => Ok(Some(outside)),
-                }
-            };
-        let gid = follow("gid", request.gid, |ids| &ids.gids, |theirs| theirs.gid)?;
-        let uid = follow("uid", request.uid, |ids| &ids.uids, |theirs| theirs.uid)?;
+        // What could not be read maps nobody.
+        let unknown = UserFacts::default();
+        let ids = user.then(|| self.facts.ids.as_ref().unwrap_or(&unknown));
+        let gid = self.id("gid", request.gid, ids, |ids| &ids.gids, |theirs| theirs.gid, self.facts.gid)?;
+        let uid = self.id("uid", request.uid, ids, |ids| &ids.uids, |theirs| theirs.uid, self.facts.uid)?;
         let denied = ids.is_some_and(|ids| ids.setgroups_denied);
-        if user && uid.is_none() && !request.preserve_credentials {
-            self.notes.push("the user namespace has no uid 0: the caller's ids are kept".to_owned());
-        }
-
+        let dropped = self.steps.iter().any(|step| step.action == Action::DropGroups);
         let limited = self.limit_caps(credentials.as_ref())?;
         let root = uid.or_else(|| ids.map_or(Some(self.facts.uid), |ids| ids.uids.inside(self.facts.uid))) == Some(0);
         if let Some((_, bounding)) = limited {
@@ -356,16 +347,19 @@ impl Maker<'_> {
             self.step(Action::DropBounding(self.facts.all_caps & !bounding), why);
         }
         if let Some(gid) = gid {
-            if denied {
-                self.notes
-                    .push("setgroups(2) is denied in the user namespace: supplementary groups are kept".to_owned());
-            } else {
-                self.step(Action::DropGroups, "those of the caller mean nothing to the target");
+            match (dropped, denied) {
+                // Outside, where it is possible for sure.
+                (true, _) => {}
+                (false, true) => {
+                    let note = "setgroups(2) is denied in the user namespace: supplementary groups are kept";
+                    self.notes.push(note.to_owned());
+                }
+                (false, false) => self.step(Action::DropGroups, "those of the caller mean nothing to the target"),
             }
-            self.step(Action::SetGid(gid), why_id(request.gid));
+            self.step(Action::SetGid(gid), why_id(request.gid, gid));
         }
         if let Some(uid) = uid {
-            self.step(Action::SetUid(uid), why_id(request.uid));
+            self.step(Action::SetUid(uid), why_id(request.uid, uid));
         }
         if let Some((kept, _)) = limited {
             self.step(Action::LimitCaps { kept, root }, "all others are gone for good");
@@ -378,6 +372,43 @@ impl Maker<'_> {
             self.step(Action::NoNewPrivs, "as the target");
         }
         Ok(())
+    }
+
+    /// Returns the id to change to; `None` keeps the caller's.
+    ///
+    /// Whoever enters a user namespace is root in it, if it has a root. Otherwise the caller's id is kept if it means the same in there, or is
+    /// the target's anyhow. Any other id of the caller's, root's above all, would come in as nobody and count outside as what it is, for
+    /// whoever in there traces the command: then it is the target's.
+    fn id(
+        &self,
+        what: &'static str,
+        asked: Option<Id>,
+        ids: Option<&UserFacts>,
+        map: fn(&UserFacts) -> &IdMap,
+        theirs: fn(&Credentials) -> u32,
+        own: u32,
+    ) -> Result<Option<u32>, PlanError> {
+        let target = self.facts.target.as_ref().and_then(|target| target.credentials.as_ref()).map(theirs);
+        match (asked, ids) {
+            (Some(Id::Number(number)), _) => Ok(Some(number)),
+            (Some(Id::Follow), _) => {
+                let outside = target.ok_or(PlanError::NoProcess("follow"))?;
+                match ids {
+                    Some(ids) => map(ids).inside(outside).map(Some).ok_or(PlanError::Unmapped(what, outside)),
+                    None => Ok(Some(outside)),
+                }
+            }
+            (None, None) => Ok(None),
+            (None, Some(_)) if self.request.preserve_credentials => Ok(None),
+            (None, Some(ids)) if map(ids).has(0) => Ok(Some(0)),
+            (None, Some(ids)) if map(ids).inside(own).is_some() || target == Some(own) => Ok(None),
+            (None, Some(ids)) => match target.and_then(|outside| map(ids).inside(outside)) {
+                Some(inside) => Ok(Some(inside)),
+                // What an ordinary user may enter is that user's own; anything else the kernel refuses.
+                None if !self.facts.caps.contains(CapSet::SYS_ADMIN) => Ok(None),
+                None => Err(PlanError::NoId(what)),
+            },
+        }
     }
 
     /// Returns the capabilities that the command is left, and the bounding set.
@@ -393,11 +424,12 @@ impl Maker<'_> {
     }
 }
 
-fn why_id(id: Option<Id>) -> &'static str {
+fn why_id(id: Option<Id>, number: u32) -> &'static str {
     match id {
         Some(Id::Number(_)) => "as asked for",
         Some(Id::Follow) => "the target's",
-        None => "whoever enters a user namespace is its root",
+        None if number == 0 => "whoever enters a user namespace is its root",
+        None => "the target's: the user namespace has no root, and the caller's would count outside",
     }
 }
 

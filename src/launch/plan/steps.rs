@@ -49,13 +49,8 @@ pub enum Action {
     PrivateMounts,
     /// Shows the target's root directory at a path in it.
     ShowTarget(PathBuf),
-    /// Shows a directory of the target's root in place of the host's.
-    ShowFromTarget {
-        /// The directory.
-        from: PathBuf,
-        /// Where.
-        to: &'static str,
-    },
+    /// Mounts sysfs of the network namespace.
+    MountSys,
     /// Makes the target's root directory, or the one that was given, the root directory.
     ChangeRoot {
         /// Whether it is the target's.
@@ -147,6 +142,9 @@ pub enum PlanError {
     NoKind(NsKind, Pid),
     /// The id of the target has no name in the user namespace that is entered.
     Unmapped(&'static str, u32),
+    /// There is no id that the command could have in the user namespace that is entered but the caller's, which means nothing in there and
+    /// much outside.
+    NoId(&'static str),
     /// The target has no security context that confines it.
     NoContext(Pid),
     /// The target's cgroup cannot be joined.
@@ -169,6 +167,10 @@ impl fmt::Display for PlanError {
             PlanError::Unmapped(what, id) => {
                 write!(f, "the target's {what} {id} is not mapped in the user namespace that is entered")
             }
+            PlanError::NoId(what) => write!(
+                f,
+                "the user namespace that is entered has no {what} for the command: it maps neither 0, nor the caller's, nor the target's"
+            ),
             PlanError::NoContext(pid) => write!(f, "process {pid} has no security context: no LSM here confines it"),
             PlanError::Cgroup(hierarchy, why) => write!(f, "cannot join the target's {hierarchy} cgroup: {why}"),
             PlanError::NoUserParent => write!(f, "there is no parent user namespace that could be entered"),

@@ -29,6 +29,7 @@ fn facts(root: bool, other: &[(NsKind, u32)]) -> Facts {
         caps: if root { CapSet::from_bits(u64::MAX) } else { CapSet::EMPTY },
         all_caps: CapSet::from_bits(0xFFFF),
         uid: if root { 0 } else { 1000 },
+        gid: if root { 0 } else { 1000 },
         directory: Some("/srv/work".into()),
         target: Some(target),
         ..Facts::default()
@@ -67,10 +68,10 @@ fn root_enters_all_that_differ_in_one_call_and_the_command_is_a_child() {
     assert_eq!(
         steps(&Request::default(), &facts),
         [
+            (Who::Stub, Action::DropGroups),
             (Who::Stub, Action::EnterTarget(set(&[NsKind::Mnt, NsKind::Net, NsKind::Pid, NsKind::User]))),
             (Who::Stub, Action::ChangeRoot { target: true }),
             (Who::Stub, Action::FindDirectory { path: "/srv/work".into(), required: false }),
-            (Who::Stub, Action::DropGroups),
             (Who::Stub, Action::SetGid(0)),
             (Who::Stub, Action::SetUid(0)),
             (Who::Stub, Action::Fork { terminal: false }),
@@ -197,6 +198,7 @@ fn files_come_before_the_target_and_the_user_namespace_last() {
 fn ids_follow_the_target_through_the_map_of_its_user_namespace() {
     let mut facts = facts(true, &[(NsKind::User, 103)]);
     facts.ids = Some(ids("0 100000 65536", false));
+    facts.caps = CapSet::SYS_ADMIN;
     if let Some(target) = &mut facts.target {
         target.credentials = Some(Credentials { uid: 100_033, gid: 7, ..Credentials::default() });
     }
@@ -207,11 +209,43 @@ fn ids_follow_the_target_through_the_map_of_its_user_namespace() {
 }
 
 #[test]
-fn a_user_namespace_without_root_keeps_the_callers_ids() {
-    let mut facts = facts(false, &[(NsKind::User, 103)]);
-    facts.ids = Some(ids("1000 1000 1", true));
-    let actions = steps(&Request::default(), &facts);
-    assert_eq!(actions, [(Who::Nsx, Action::EnterTarget(set(&[NsKind::User])))]);
+fn in_a_user_namespace_without_root_no_id_of_the_callers_counts_outside() {
+    let entered = (Who::Nsx, Action::EnterTarget(set(&[NsKind::User])));
+    let of = |uid, gid| Some(Credentials { uid, gid, ..Credentials::default() });
+    // An ordinary user, whose ids mean the same in there.
+    let mut own = facts(false, &[(NsKind::User, 103)]);
+    own.ids = Some(ids("1000 1000 1", true));
+    assert_eq!(steps(&Request::default(), &own), [entered.clone()]);
+    // Nobody is mapped, but the target is the same user.
+    own.ids = Some(ids("", true));
+    if let Some(target) = &mut own.target {
+        target.credentials = of(1000, 1000);
+    }
+    assert_eq!(steps(&Request::default(), &own), [entered.clone()]);
+
+    // Root becomes what the target is, and gives up its groups while that is possible.
+    let mut foreign = facts(true, &[(NsKind::User, 103)]);
+    foreign.ids = Some(ids("1000 1000 1", true));
+    if let Some(target) = &mut foreign.target {
+        target.credentials = of(1000, 1000);
+    }
+    let dropped = (Who::Nsx, Action::DropGroups);
+    let ids_of_target = [(Who::Nsx, Action::SetGid(1000)), (Who::Nsx, Action::SetUid(1000))];
+    assert_eq!(
+        steps(&Request::default(), &foreign),
+        [&[dropped.clone(), entered.clone()][..], &ids_of_target].concat()
+    );
+    // Where it cannot, it does not enter, unless that is what was asked for.
+    for unmapped in [Some(ids("", true)), None] {
+        foreign.ids = unmapped;
+        assert_eq!(plan(&Request::default(), &foreign), Err(PlanError::NoId("gid")));
+        let kept = Request { preserve_credentials: true, ..Request::default() };
+        assert_eq!(steps(&kept, &foreign), [entered.clone()]);
+    }
+    // uid and gid each for itself.
+    foreign.ids =
+        Some(UserFacts { uids: IdMap::parse(b"0 0 1"), gids: IdMap::parse(b"5 5 1"), setgroups_denied: true });
+    assert_eq!(plan(&Request::default(), &foreign), Err(PlanError::NoId("gid")));
 }
 
 #[test]
@@ -256,10 +290,9 @@ fn tools_keep_the_hosts_root_and_enter_all_else() {
             (Who::Stub, Action::EnterTarget(set(&[NsKind::Net, NsKind::Pid]))),
             (Who::Stub, Action::PrivateMounts),
             (Who::Stub, Action::ShowTarget("/mnt".into())),
-            (Who::Stub, Action::ShowFromTarget { from: "/mnt/proc".into(), to: "/proc" }),
-            (Who::Stub, Action::ShowFromTarget { from: "/mnt/sys".into(), to: "/sys" }),
-            (Who::Stub, Action::ShowFromTarget { from: "/mnt/dev".into(), to: "/dev" }),
+            (Who::Stub, Action::MountSys),
             (Who::Stub, Action::Fork { terminal: false }),
+            (Who::Command, Action::MountProc),
         ]
     );
 }

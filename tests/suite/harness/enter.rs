@@ -3,11 +3,11 @@
 //! What an older nsenter cannot do is asked of nsx alone.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::held::Held;
-use super::{nsx, output, text};
+use super::{is_cgroup2, nsx, output, text};
 
 /// All kinds that a target of root can have for itself without a user namespace.
 pub const KINDS: &str = "cgroup,ipc,mnt,net,pid,time,uts";
@@ -33,6 +33,40 @@ impl Target {
 pub fn namespace_of(pid: &str, kind: &str) -> String {
     let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a link");
     format!("{kind} {}", link.display())
+}
+
+/// A cgroup of a test's own with a target in it; both are gone afterwards.
+pub struct Cgroup {
+    pub path: PathBuf,
+    target: Option<Target>,
+}
+
+impl Cgroup {
+    pub fn new(name: &str) -> Cgroup {
+        // On a hybrid host a hierarchy of version 1 is as good.
+        let below = if is_cgroup2("/sys/fs/cgroup") { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/pids" };
+        if below == "/sys/fs/cgroup" {
+            std::fs::write(Path::new(below).join("cgroup.subtree_control"), "+pids").expect("pids");
+        }
+        let path = Path::new(below).join(format!("nsx-test-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).expect("a cgroup");
+        let target = Target::start(&["enter-target", "mnt,pid,uts"]);
+        let cgroup = Cgroup { path, target: Some(target) };
+        std::fs::write(cgroup.path.join("cgroup.procs"), cgroup.pid()).expect("moved");
+        cgroup
+    }
+
+    pub fn pid(&self) -> &str {
+        &self.target.as_ref().expect("a target").1
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Nobody may be left in it.
+        drop(self.target.take());
+        let _ = std::fs::remove_dir(&self.path);
+    }
 }
 
 /// How a run went, as far as both are to agree.

@@ -6,6 +6,7 @@ pub mod fake;
 pub mod fixture;
 pub mod held;
 pub mod report;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,427 @@
+//! nsx enter on a terminal: job control, sizes, settings, pipelines, and whose terminal the command has.
+//!
+//! What a hostile command does to a terminal is in `hostile_enter.rs`, signals that come from elsewhere are in `signals.rs`. What is
+//! waited for is never what was typed, because that is shown, too: `run-$((1+1))` is typed, and `run-2` is waited for. See pty(7),
+//! "Job control" in credentials(7).
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::harness::terminal::{CTRL_C, CTRL_D, CTRL_Z, Terminal, marked, state, until_so};
+use super::harness::{Module, Need, Place, child_of, enter::Target, nsx, nsx_path, test};
+
+const BASH: &[Need] = &[Need::Tool("bash")];
+
+pub fn module() -> Module {
+    let tests = vec![
+        test("terminals::a_shell_inside_has_job_control", BASH, shell_inside),
+        test("terminals::a_shell_outside_has_job_control", BASH, shell_outside),
+        test("terminals::a_stop_of_the_command_stops_nsx", &[], stop),
+        test("terminals::keys_that_end_a_command", &[], keys_that_end),
+        test("terminals::the_size_is_copied", &[], sizes),
+        test("terminals::the_settings_come_back", &[], settings),
+        test("terminals::the_settings_come_back_after_a_signal", &[], settings_after_signal),
+        test("terminals::the_command_has_another_one", &[], another),
+        test("terminals::without_a_need_it_is_the_callers", &[Need::Root], the_callers),
+        test("terminals::a_pipeline", &[], pipeline),
+        test("terminals::keys_for_another_program_of_a_pipeline", &[], pager),
+        test("terminals::lines_for_the_first_program_of_a_pipeline", &[], pipeline_input),
+        test("terminals::what_is_typed_early_is_not_lost", &[], early),
+        test("terminals::much_output", &[], much_output),
+        test("terminals::output_that_nobody_reads_yet", &[], late_output),
+        test("terminals::much_input", &[], much_input),
+        test("terminals::in_the_background", BASH, background),
+        test("terminals::a_script_without_an_interpreter_line", &[], script),
+        test("terminals::a_hangup_ends_the_session", BASH, hangup),
+        test("terminals::a_kill_of_nsx_ends_the_session", BASH, killed),
+    ];
+    Module { name: "terminals", places: &[Place::Vm], tests }
+}
+
+fn target() -> Target {
+    Target::start(&["enter-target", "mnt,net,pid,uts"])
+}
+
+/// nsx with a command in the target, for which it stands by.
+fn enter(target: &Target, command: &[&str]) -> Command {
+    let mut nsx = nsx(&["enter", "-t", &target.1, "-a"]);
+    nsx.args(command);
+    nsx
+}
+
+/// A bash that asks for commands with `ask> ` and reads no files of anybody.
+const SHELL: [&str; 4] = ["bash", "--norc", "--noprofile", "--noediting"];
+
+/// A command that says `run-2`, and `<LINE>` for each line.
+const REPEAT: &str = "echo run-$((1+1)); while read line; do echo \"<$line>\"; done; echo over-$((1+1)); exit 5";
+
+fn signal(terminal: &Terminal, signal: Signal) {
+    kill(Pid::from_raw(terminal.child.id() as i32), signal).expect("nsx is there");
+}
+
+fn shell_inside() {
+    let target = target();
+    let mut terminal = Terminal::start(enter(&target, &SHELL).env("PS1", "ask> "));
+    let greeting = terminal.until("ask> ");
+    assert!(!greeting.contains("job control"), "{greeting}");
+    for round in 0..3 {
+        terminal.keys(&format!("sh -c '{REPEAT}'\n"));
+        terminal.until("run-2");
+        terminal.keys(CTRL_Z);
+        terminal.until("Stopped");
+        terminal.until("ask> ");
+        // It is the job that has stopped, and nobody else.
+        assert_ne!(state(terminal.child.id()), Some('T'), "{round}");
+        terminal.keys("fg\n");
+        terminal.keys("one\n");
+        terminal.until("<one>");
+        terminal.keys(CTRL_C);
+        terminal.until("ask> ");
+        terminal.keys("echo code-$?-\n");
+        terminal.until("code-130-");
+        terminal.until("ask> ");
+    }
+    terminal.keys("exit 7\n");
+    assert_eq!(terminal.end().0.code(), Some(7));
+}
+
+/// nsx as a job of a shell on the caller's terminal.
+fn shell_outside() {
+    let target = target();
+    let [shell, options @ ..] = SHELL;
+    let mut terminal = Terminal::start(Command::new(shell).args(options).env("PS1", "ask> "));
+    terminal.until("ask> ");
+    let before = terminal.before.clone();
+    terminal.keys(&format!("{} sh -c '{REPEAT}'\n", words(&target)));
+    terminal.until("run-2");
+    for round in 0..3 {
+        terminal.keys(CTRL_Z);
+        terminal.until("Stopped");
+        terminal.until("ask> ");
+        assert_eq!(terminal.settings(), before, "{round}: those of the shell");
+        terminal.keys("fg\n");
+        terminal.keys("one\n");
+        terminal.until("<one>");
+    }
+    // In the background it goes on and cannot read; that stops nobody but those who try.
+    terminal.keys(CTRL_C);
+    terminal.until("ask> ");
+    terminal.keys("echo code-$?-\n");
+    terminal.until("code-130-");
+    assert_eq!(terminal.settings(), before);
+    terminal.keys("exit\n");
+    terminal.end();
+}
+
+fn stop() {
+    let target = target();
+    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", REPEAT]));
+    let before = terminal.before.clone();
+    terminal.until("run-2");
+    let nsx = terminal.child.id();
+    for round in 0..3 {
+        terminal.keys(CTRL_Z);
+        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
+        assert_eq!(terminal.settings(), before, "{round}: who comes next finds them as they were");
+        signal(&terminal, Signal::SIGCONT);
+        terminal.until_so("nsx goes on", |terminal| state(nsx) != Some('T') && !terminal.is_line_mode());
+        let text = format!("one{round}");
+        terminal.keys(&format!("{text}\n"));
+        terminal.until(&format!("<{text}>"));
+    }
+    terminal.keys(CTRL_D);
+    let (status, rest) = terminal.end();
+    assert!(status.code() == Some(5) && rest.contains("over-2"), "{status}: {rest}");
+    assert_eq!(terminal.settings(), before);
+}
+
+fn keys_that_end() {
+    use std::os::unix::process::ExitStatusExt;
+    let target = target();
+    let ready = "echo run-$((1+1)); exec cat";
+    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", ready]));
+    terminal.until("run-2");
+    terminal.keys("one\n");
+    // Once as it is typed, and once by cat.
+    terminal.until("one");
+    terminal.until("one");
+    terminal.keys(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(0));
+    for (key, number) in [(CTRL_C, 2), ("\x1c", 3)] {
+        let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", ready]));
+        terminal.until("run-2");
+        terminal.keys(key);
+        // nsx dies of what the command has died of.
+        assert_eq!(terminal.end().0.signal(), Some(number), "{key:?}");
+    }
+}
+
+fn sizes() {
+    let target = target();
+    // A shell waits in `wait` because only that is cut short by a trap.
+    let script = "stty size
+        sleep 1000 </dev/null >/dev/null 2>&1 &
+        trap 'stty size' WINCH; trap 'kill $!; exit 4' USR1
+        echo run-$((1+1)); while :; do wait; done";
+    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", script]));
+    terminal.until("33 77");
+    terminal.until("run-2");
+    for (lines, columns) in [(44, 88), (20, 100), (1, 1)] {
+        terminal.resize(lines, columns);
+        terminal.until(&format!("{lines} {columns}\r\n"));
+    }
+    // A change while nsx is stopped is seen when it goes on.
+    terminal.keys(CTRL_Z);
+    let nsx = terminal.child.id();
+    terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
+    terminal.resize(55, 66);
+    signal(&terminal, Signal::SIGCONT);
+    terminal.until("55 66");
+    signal(&terminal, Signal::SIGUSR1);
+    assert_eq!(terminal.end().0.code(), Some(4));
+}
+
+fn settings() {
+    let target = target();
+    for (command, code) in [
+        (&["true"][..], 0),
+        // What it does to its own terminal is its own matter.
+        (&["sh", "-c", "stty raw -echo; exit 3"], 3),
+        (&["/nsx-test-none"], 127),
+        (&["/etc/passwd"], 126),
+        (&["--wdns=/nsx-test-none", "true"], 125),
+    ] {
+        let mut terminal = Terminal::start(&mut enter(&target, command));
+        let (status, rest) = terminal.end();
+        assert_eq!(status.code(), Some(code), "{command:?}: {rest}");
+        assert_eq!(terminal.settings(), terminal.before, "{command:?}");
+    }
+}
+
+fn settings_after_signal() {
+    use std::os::unix::process::ExitStatusExt;
+    let target = target();
+    for number in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", "echo run-$((1+1)); exec sleep 1000"]));
+        terminal.until("run-2");
+        assert!(!terminal.is_line_mode(), "keys go to the command as they are");
+        signal(&terminal, number);
+        assert_eq!(terminal.end().0.signal(), Some(number as i32));
+        assert_eq!(terminal.settings(), terminal.before, "{number}");
+    }
+}
+
+/// Returns the devices of the command's standard streams, and of the caller's terminal.
+fn devices(options: &[&str], target: &Target) -> ([String; 3], String) {
+    let own = std::env::current_exe().expect("this test");
+    let mut command = nsx(&["enter", "-t", &target.1]);
+    let mut terminal = Terminal::start(command.args(options).arg(own).args(["fixture", "look", "terminal"]));
+    let (status, rest) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{options:?}: {rest}");
+    let words: Vec<String> = rest.split_whitespace().map(str::to_owned).collect();
+    (words.try_into().expect("three devices"), terminal.device().to_string())
+}
+
+fn another() {
+    let target = target();
+    for options in [&["-a"][..], &[], &["--timeout=1000"]] {
+        let ([input, out, error], outside) = devices(options, &target);
+        assert!(input == out && out == error && input != outside, "{options:?}: {input} {out} {error}, {outside}");
+    }
+}
+
+fn the_callers() {
+    let target = target();
+    for options in [&["-n"][..], &["-n", "-u"]] {
+        let ([input, out, error], outside) = devices(options, &target);
+        assert!(input == outside && out == outside && error == outside, "{options:?}: {input} {out} {error}");
+    }
+}
+
+/// nsx as words for a shell.
+fn words(target: &Target) -> String {
+    format!("{} enter -t {} -a", nsx_path().display(), target.1)
+}
+
+/// A shell without job control runs a pipeline on the caller's terminal, with `$RUN` in front of its first program.
+fn in_pipeline(run: &str, script: &str) -> Terminal {
+    Terminal::start(Command::new("sh").args(["-c", script]).env("RUN", run))
+}
+
+fn pipeline() {
+    let target = target();
+    for _ in 0..5 {
+        let mut terminal = in_pipeline(&words(&target), "$RUN seq 5000 | tail -n 1");
+        let before = terminal.before.clone();
+        let (status, rest) = terminal.end();
+        assert_eq!((status.code(), rest.as_str()), (Some(0), "5000\r\n"));
+        assert_eq!(terminal.settings(), before);
+    }
+}
+
+/// What a pager does: the first program writes more than it wants to read, and it takes single keys from the terminal.
+fn pager() {
+    let target = target();
+    let script = "$RUN sh -c 'echo run; exec yes' | {
+            read line; stty -icanon -echo min 1 </dev/tty; echo keys-$((1+1))
+            for key in 1 2 3 4 5; do dd bs=1 count=1 </dev/tty 2>/dev/null; done | { read -r all || :; echo \"<$all>\"; }
+            stty icanon echo </dev/tty
+        }";
+    // The same without nsx, which shows that this is how it works.
+    for run in ["env", &words(&target), &words(&target), &words(&target)] {
+        let mut terminal = in_pipeline(run, script);
+        terminal.until("keys-2");
+        for key in ["a", "b", "c", "d", "e"] {
+            terminal.keys(key);
+        }
+        terminal.until("<abcde>");
+        let (status, _) = terminal.end();
+        assert_eq!(status.code(), Some(0), "{run}");
+    }
+}
+
+fn pipeline_input() {
+    let target = target();
+    let mut terminal =
+        in_pipeline(&words(&target), "$RUN sh -c 'read line; echo \"($line)\"' | { read line; echo \"<$line>\"; }");
+    terminal.keys("one\n");
+    terminal.until("<(one)>");
+    assert_eq!(terminal.end().0.code(), Some(0));
+}
+
+fn early() {
+    let target = target();
+    for _ in 0..5 {
+        let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", REPEAT]));
+        terminal.keys("one\ntwo\n");
+        terminal.until("<one>");
+        terminal.until("<two>");
+        terminal.keys(CTRL_D);
+        assert_eq!(terminal.end().0.code(), Some(5));
+    }
+}
+
+fn much_output() {
+    let target = target();
+    let mut terminal = Terminal::start(&mut enter(&target, &["seq", "160000"]));
+    let (status, rest) = terminal.end();
+    assert_eq!(status.code(), Some(0));
+    let lines: Vec<&str> = rest.split_terminator("\r\n").collect();
+    assert!(rest.len() > 1_000_000 && lines.len() == 160_000, "{} bytes, {} lines", rest.len(), lines.len());
+    assert!((1..).zip(&lines).all(|(number, line)| **line == number.to_string()), "in order");
+}
+
+/// Nobody looks until the command has ended: part of its output is on its way then.
+fn late_output() {
+    let target = target();
+    let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+    let written = folder.path().join("written");
+    // More than one terminal holds (8 to 12 KiB), and less than two.
+    let script = format!("seq 3000; : >'{}'", written.display());
+    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", &script]));
+    let keeper = child_of(terminal.child.id());
+    until_so("all is written", || written.exists());
+    until_so("the end of the keeper", || matches!(state(keeper), Some('Z') | None));
+    let lines = terminal.end().1;
+    assert!((1..=3000).map(|number| number.to_string()).eq(lines.split_terminator("\r\n")), "{lines}");
+}
+
+fn much_input() {
+    let target = target();
+    // Without echo, so that nobody has to read meanwhile; and not by lines, of which a terminal takes 4095 bytes only.
+    let script = "stty raw -echo; echo run-$((1+1)); head -c 300000 | cksum; echo over-$((1+1))";
+    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", script]));
+    terminal.until("run-2");
+    let text: String = (0..30_000).map(|number| format!("{number:09} ")).collect();
+    let mut expected = Command::new("cksum")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("cksum");
+    std::io::Write::write_all(&mut expected.stdin.take().expect("a pipe"), text.as_bytes()).expect("written");
+    let expected = String::from_utf8(expected.wait_with_output().expect("its end").stdout).expect("text");
+    terminal.keys(&text);
+    let between = terminal.until("over-2");
+    assert!(between.contains(expected.trim_end()), "{expected}, and not {between}");
+    assert_eq!(terminal.end().0.code(), Some(0));
+}
+
+/// A job in the background leaves the terminal to the shell.
+fn background() {
+    let target = target();
+    let [shell, options @ ..] = SHELL;
+    let mut terminal = Terminal::start(Command::new(shell).args(options).env("PS1", "ask> "));
+    terminal.until("ask> ");
+    let before = terminal.before.clone();
+    terminal.keys(&format!("{} sh -c 'echo back-$((1+1)); read line; echo \"<$line>\"' &\n", words(&target)));
+    terminal.until("back-2");
+    assert_eq!(terminal.settings(), before);
+    // What is typed is the shell's.
+    terminal.keys("echo shell-$((1+1))\n");
+    terminal.until("shell-2");
+    // In the foreground it gets what is typed, as if it had been there from the start.
+    terminal.keys("fg\n");
+    terminal.keys("one\n");
+    terminal.until("<one>");
+    terminal.until("ask> ");
+    assert_eq!(terminal.settings(), before);
+}
+
+/// It takes a second attempt, on the same terminal of the caller.
+fn script() {
+    let target = target();
+    let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let path = folder.path().join("script");
+    std::fs::write(&path, REPEAT).expect("a script");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let mut terminal = Terminal::start(&mut enter(&target, &[path.to_str().expect("UTF-8")]));
+    let before = terminal.before.clone();
+    terminal.until("run-2");
+    terminal.keys("one\n");
+    terminal.until("<one>");
+    terminal.keys(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(5));
+    assert_eq!(terminal.settings(), before);
+}
+
+/// A shell with jobs in process groups of their own: in the background, stopped, and in the foreground. All have a number of the test in
+/// their arguments, by which they are found. `trap` is what they do before anything else.
+fn jobs(target: &Target, trap: &str) -> (Terminal, String) {
+    static COUNT: AtomicU32 = AtomicU32::new(10);
+    // As seconds it is long enough.
+    let mark = format!("{}{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+    let mut terminal = Terminal::start(enter(target, &SHELL).env("PS1", "ask> "));
+    terminal.until("ask> ");
+    terminal.keys(&format!("sh -c '{trap} exec sleep {mark}' &\n"));
+    terminal.until("ask> ");
+    // Nobody who stops has just made a child: a shell that waits in vfork(2) for one that has stopped does not stop itself.
+    terminal.keys(&format!("sh -c '{trap} echo run-$((1+1)); while read line; do :; done' {mark}\n"));
+    terminal.until("run-2");
+    terminal.keys(CTRL_Z);
+    terminal.until("Stopped");
+    terminal.keys(&format!("sh -c '{trap} echo run-$((1+1)); sleep {mark}; :'\n"));
+    terminal.until("run-2");
+    terminal.until_so("all of them", |_| marked(&mark).len() == 4);
+    (terminal, mark)
+}
+
+fn hangup() {
+    let target = target();
+    let (mut terminal, mark) = jobs(&target, "");
+    terminal.hang_up();
+    terminal.until_so("nsx has ended", |terminal| terminal.child.try_wait().expect("a child").is_some());
+    terminal.until_so("all of it is gone", |_| marked(&mark).is_empty());
+}
+
+/// Not even those live on who ignore that their terminal has gone.
+fn killed() {
+    let target = target();
+    let (mut terminal, mark) = jobs(&target, "trap \"\" HUP TERM;");
+    signal(&terminal, Signal::SIGKILL);
+    terminal.end();
+    terminal.until_so("all of it is gone", |_| marked(&mark).is_empty());
+}
