@@ -210,18 +210,18 @@ fn ids_follow_the_target_through_the_map_of_its_user_namespace() {
 
 #[test]
 fn in_a_user_namespace_without_root_no_id_of_the_callers_counts_outside() {
-    let entered = (Who::Nsx, Action::EnterTarget(set(&[NsKind::User])));
+    let entered = [(Who::Nsx, Action::EnterTarget(set(&[NsKind::User])))];
     let of = |uid, gid| Some(Credentials { uid, gid, ..Credentials::default() });
     // An ordinary user, whose ids mean the same in there.
     let mut own = facts(false, &[(NsKind::User, 103)]);
     own.ids = Some(ids("1000 1000 1", true));
-    assert_eq!(steps(&Request::default(), &own), [entered.clone()]);
+    assert_eq!(steps(&Request::default(), &own), entered);
     // Nobody is mapped, but the target is the same user.
     own.ids = Some(ids("", true));
     if let Some(target) = &mut own.target {
         target.credentials = of(1000, 1000);
     }
-    assert_eq!(steps(&Request::default(), &own), [entered.clone()]);
+    assert_eq!(steps(&Request::default(), &own), entered);
 
     // Root becomes what the target is, and gives up its groups while that is possible.
     let mut foreign = facts(true, &[(NsKind::User, 103)]);
@@ -231,16 +231,13 @@ fn in_a_user_namespace_without_root_no_id_of_the_callers_counts_outside() {
     }
     let dropped = (Who::Nsx, Action::DropGroups);
     let ids_of_target = [(Who::Nsx, Action::SetGid(1000)), (Who::Nsx, Action::SetUid(1000))];
-    assert_eq!(
-        steps(&Request::default(), &foreign),
-        [&[dropped.clone(), entered.clone()][..], &ids_of_target].concat()
-    );
+    assert_eq!(steps(&Request::default(), &foreign), [&[dropped][..], &entered, &ids_of_target].concat());
     // Where it cannot, it does not enter, unless that is what was asked for.
     for unmapped in [Some(ids("", true)), None] {
         foreign.ids = unmapped;
         assert_eq!(plan(&Request::default(), &foreign), Err(PlanError::NoId("gid")));
         let kept = Request { preserve_credentials: true, ..Request::default() };
-        assert_eq!(steps(&kept, &foreign), [entered.clone()]);
+        assert_eq!(steps(&kept, &foreign), entered);
     }
     // uid and gid each for itself.
     foreign.ids =
