@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use nix::libc::{CLONE_NEWNET, CLONE_NEWUSER, EINVAL, EPERM, SYS_setns};
 
 use super::harness::enter::{Cgroup, Target};
-use super::harness::{Module, Need, Place, held::Held, inode_of, nsx, nsx_path, output, test, text};
+use super::harness::{Module, Need, Place, held::Held, inode_of, linux_before, nsx, nsx_path, output, test, text};
 
 const ROOT: &[Need] = &[Need::Root];
 const UNSHARE: &[Need] = &[Need::Tool("unshare")];
@@ -106,7 +106,8 @@ fn no_target() {
     says(&done, 125, "", &["4194305"], "nsx ls shows the namespaces that there are, ps -e the processes");
     let sleep = Target::start(&["enter-target", "uts"]);
     let done = output(&mut enter(&["-t", &format!("{}:1", sleep.1), "true"]));
-    says(&done, 125, "", &[&sleep.1], "the one that was meant has exited; nsx ls ");
+    let hint = if linux_before(6, 9) { "give the PID alone: " } else { "the one that was meant has exited; nsx ls " };
+    says(&done, 125, "", &[&sleep.1], hint);
     let done = output(&mut enter(&["-t", "net:[4294967290]", "true"]));
     let hint = if nix::unistd::geteuid().is_root() { "nsx ls shows the namespaces" } else { "run as root" };
     says(&done, 125, "", &["4294967290"], hint);

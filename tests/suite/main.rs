@@ -15,6 +15,8 @@ mod enosys;
 mod cgroups;
 // Entering on kernels that lack something.
 mod enosys_enter;
+// Security contexts of a target that is entered.
+mod contexts;
 // Run after run while processes come and go.
 mod churn;
 // The steps of nsx enter, before and after they are made.
@@ -67,6 +69,7 @@ fn modules() -> Vec<Module> {
     vec![
         cgroups::module(),
         cli::module(),
+        contexts::module(),
         enosys::module(),
         enosys_enter::module(),
         churn::module(),

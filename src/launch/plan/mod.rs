@@ -96,7 +96,7 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, PlanError> {
         let context = target.context.clone().ok_or(PlanError::NoContext(Pid(target.pid)))?;
         maker.step(Action::TakeContext(context), "the target's");
     }
-    maker.step(Action::Exec { command: request.command.clone() }, "");
+    maker.step(Action::Exec { command: request.command.clone() }, why_exec(request, other_root && !tools));
     let Maker { steps, notes, warnings, .. } = maker;
     let entered = if bridged { entered.with(NsKind::User) } else { entered };
     Ok(Plan { steps, notes, warnings, entered, forks, terminal, other_root })
@@ -430,6 +430,18 @@ fn why_id(id: Option<Id>, number: u32) -> &'static str {
         Some(Id::Follow) => "the target's",
         None if number == 0 => "whoever enters a user namespace is its root",
         None => "the target's: the user namespace has no root, and the caller's would count outside",
+    }
+}
+
+/// What the command finds: whose environment, and where it is looked for.
+fn why_exec(request: &Request, other_files: bool) -> &'static str {
+    match (request.environment, other_files) {
+        (true, true) => "with the target's environment, looked for along its PATH",
+        (true, false) => {
+            "with the target's environment, but the caller's PATH and nothing that makes programs load files"
+        }
+        (false, true) => "with the caller's environment, and the standard directories at the end of PATH",
+        (false, false) => "with the caller's environment",
     }
 }
 

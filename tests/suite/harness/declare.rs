@@ -56,6 +56,8 @@ pub enum Need {
     Linux(u32, u32, &'static str),
     /// Nothing but cgroup2 at `/sys/fs/cgroup`, as in the virtual machines.
     Cgroup2,
+    /// AppArmor in the kernel.
+    AppArmor,
     /// systemd as PID 1.
     Systemd,
     /// The `systemd --user` of an ordinary user who is logged in.
@@ -81,6 +83,11 @@ impl Need {
                 linux_before(major, minor).then(|| format!("before Linux {major}.{minor}: no {feature}"))
             }
             Need::Cgroup2 => (!is_cgroup2("/sys/fs/cgroup")).then(|| "no cgroup2 at /sys/fs/cgroup".to_owned()),
+            Need::AppArmor => {
+                let on =
+                    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.trim() == "Y");
+                (!on).then(|| "no AppArmor in the kernel".to_owned())
+            }
             Need::Systemd => (!Path::new("/run/systemd/system").exists()).then(|| "no systemd as PID 1".to_owned()),
             Need::UserManager => {
                 let folder = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_default();
@@ -97,6 +104,7 @@ impl Need {
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
             Need::Cgroup2 => place == Place::Machine,
+            Need::AppArmor => place != Place::Vm,
             Need::Systemd => place != Place::Systemd,
             Need::UserManager => place != Place::Systemd || is_root(),
             Need::Tool(_) | Need::File(_) | Need::KernelModule(_) => false,
@@ -192,7 +200,13 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
         .filter_map(|need| match need {
             Need::Tool(tool) => Some(format!("tool {tool}")),
             Need::KernelModule(module) => Some(format!("kernel-module {module}")),
-            Need::Root | Need::File(_) | Need::Linux(..) | Need::Cgroup2 | Need::Systemd | Need::UserManager => None,
+            Need::Root
+            | Need::AppArmor
+            | Need::File(_)
+            | Need::Linux(..)
+            | Need::Cgroup2
+            | Need::Systemd
+            | Need::UserManager => None,
         })
         .collect()
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
+use nix::libc;
 use serde_json::Value;
 
 pub use declare::{Module, Need, Place, is_cgroup2, linux_before, quiet, test};
@@ -25,6 +26,16 @@ pub fn nsx_path() -> &'static Path {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
         let copy = folder.path().join("nsx");
         std::fs::copy(built, &copy).expect("a copy of nsx");
+        // A child that another test has just made may still have the file open for writing; later ones cannot.
+        let is_busy = || {
+            Command::new(&copy)
+                .arg("--version")
+                .output()
+                .is_err_and(|error| error.raw_os_error() == Some(libc::ETXTBSY))
+        };
+        while is_busy() {
+            std::thread::yield_now();
+        }
         (folder, copy)
     });
     // The folder lives in a static, which is never dropped: the process removes it at its end.
