@@ -33,7 +33,7 @@ add_tests() {
 small_image() {
     local root=$1 tool file
     shift
-    mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib,usr/lib64,dev,proc,sys,tmp,run,etc,var}
+    mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib,usr/lib64,dev,proc,sys,tmp,run,etc,var,mnt}
     for folder in bin sbin lib lib64; do
         ln -s "usr/$folder" "$root/$folder"
     done

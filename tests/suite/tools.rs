@@ -177,7 +177,7 @@ fn untouched() {
 fn host_mounts() {
     let target = Root::new("proc sys dev").pivoted();
     let theirs = || std::fs::read_to_string(format!("/proc/{}/mountinfo", target.1)).expect("mounts");
-    let (before, script) = (theirs(), "mount -t tmpfs nsx-test /opt; cat /proc/self/mountinfo");
+    let (before, script) = (theirs(), "mount -t tmpfs nsx-test /var; cat /proc/self/mountinfo");
     let host = "before=$(cat /proc/self/mountinfo); echo \"$before\" | grep -q shared:
         \"$@\"; test \"$before\" = \"$(cat /proc/self/mountinfo)\"";
     let mut command = Command::new("unshare");
@@ -185,7 +185,7 @@ fn host_mounts() {
     let done = output(command.args(["enter", "-t", &target.1, "--tools", "sh", "-ec", script]));
     let seen = text(&done.stdout);
     assert_eq!(done.status.code(), Some(0), "the host has other mounts: {}", text(&done.stderr));
-    for place in ["/mnt", "/opt"] {
+    for place in ["/mnt", "/var"] {
         assert!(seen.lines().any(|line| line.split(' ').nth(4) == Some(place)), "{seen}");
     }
     assert_eq!(theirs(), before, "what was mounted there was seen in the target");
@@ -193,7 +193,7 @@ fn host_mounts() {
 
 fn proc() {
     for target in [Root::new("proc").pivoted(), Root::new("proc").changed()] {
-        let seen = with_tools(&target, &["--tools"], "echo $$ /proc/[0-9]*; readlink /proc/1/ns/pid /proc/self/ns/pid");
+        let seen = with_tools(&target, &["--tools"], "echo $$ /proc/[0-9]*; readlink /proc/1/ns/pid; readlink /proc/self/ns/pid");
         let lines: Vec<&str> = seen.lines().collect();
         let (own, processes) = lines[0].split_once(' ').expect("a pid");
         let processes: Vec<&str> = processes.split(' ').collect();
