@@ -204,7 +204,8 @@ impl EnterArgs {
         }
         if self.tools.as_ref().is_some_and(|path| {
             let takes_away = ["/proc", "/sys", "/dev"].iter().any(|needed| path.starts_with(needed));
-            !path.is_absolute() || path.parent().is_none() || takes_away
+            let up = path.components().any(|part| part == std::path::Component::ParentDir);
+            !path.is_absolute() || path.parent().is_none() || up || takes_away
         }) {
             return Err(UsageError("--tools takes the path of a directory that nothing else needs, such as /mnt"));
         }

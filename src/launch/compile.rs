@@ -14,7 +14,7 @@ use super::request::Request;
 use crate::model::{CapSet, KindSet, NsKind};
 use crate::proc::ProcRoot;
 use crate::sys::program::{Otherwise, Program, Strings};
-use crate::sys::{Call, Errno, SysError};
+use crate::sys::{Call, Errno, SysError, spawn};
 
 /// Where programs are looked for in a root directory that is not the caller's, after the directories of PATH: a PATH that fits the host
 /// need not fit it.
@@ -153,14 +153,14 @@ pub fn compile(
     surroundings: &Surroundings,
     wiring: Option<&Wiring<'_>>,
     purpose: Purpose<'_>,
-) -> Result<(Program, Option<OwnedFd>), EnterError> {
+) -> Result<(Program, Vec<OwnedFd>), EnterError> {
     let by_shell = match purpose {
         Purpose::Run { by_shell } => by_shell,
         Purpose::Read => None,
     };
     let explained = matches!(purpose, Purpose::Read);
     let program = Program::default();
-    let mut compiler = Compiler { plan, facts, held, proc, wiring, program, fork: None, explained, stub: None };
+    let mut compiler = Compiler { plan, facts, held, proc, wiring, program, fork: None, explained, stub: Vec::new() };
     if let Some(wiring) = wiring {
         compiler.program.forbid_tracing();
         if wiring.terminal.is_none() {
@@ -188,8 +188,8 @@ struct Compiler<'a> {
     fork: Option<usize>,
     /// Whether the list is only to be read.
     explained: bool,
-    /// What the list executes, held open.
-    stub: Option<OwnedFd>,
+    /// What the list executes, held open, and what that finds open.
+    stub: Vec<OwnedFd>,
 }
 
 impl Compiler<'_> {
@@ -367,7 +367,10 @@ impl Compiler<'_> {
         environment: Strings,
     ) -> Result<(), EnterError> {
         let cannot = |error| EnterError::Failed("cannot start the command".to_owned(), error);
+        // What leads back to /proc/self/exe executes the stub once more; the pipe is closed then, and there is an end to it.
+        let (once, _) = spawn::pipe().map_err(cannot)?;
         let mut last = Program::default();
+        let first = last.close_once(once.as_fd());
         let inside = last.strings(&surroundings.environment);
         let name = candidates.last().and_then(|(_, words)| words.first()).cloned().unwrap_or_default();
         for (path, words) in candidates {
@@ -375,12 +378,14 @@ impl Compiler<'_> {
             last.exec_quietly(&path, words, inside);
         }
         let name = name.to_string_lossy().escape_debug().to_string();
+        last.patch(first, last.here());
         last.complain(format!("nsx: cannot execute {name} in the target's root directory\n").as_bytes());
         last.exit(127);
         // It reports nothing, as there is nobody to hear it.
         let stub = last.seal(std::io::stderr().as_fd()).map_err(cannot)?;
+        self.program.leave_open(once.as_fd());
         self.program.exec_stub(stub.as_fd(), environment);
-        self.stub = Some(stub);
+        self.stub = vec![stub, once];
         Ok(())
     }
 

@@ -286,6 +286,20 @@ impl Program {
         }
     }
 
+    /// Leaves a descriptor open at the next execve(2): fcntl(2).
+    pub fn leave_open(&mut self, fd: BorrowedFd<'_>) {
+        let args = [self.fd(fd), Arg::Number(libc::F_SETFD.into()), Arg::Number(0)];
+        self.add(Call::Fcntl("F_SETFD, 0"), libc::SYS_fcntl, &args, Otherwise::Stop);
+    }
+
+    /// Has a descriptor closed at the next execve(2): fcntl(2). Returns the place of the call; nothing is said where it fails, as it does
+    /// when what was executed is this list again.
+    pub fn close_once(&mut self, fd: BorrowedFd<'_>) -> usize {
+        let args = [self.fd(fd), Arg::Number(libc::F_SETFD.into()), Arg::Number(libc::FD_CLOEXEC.into())];
+        self.push(Call::Fcntl("F_SETFD, FD_CLOEXEC"), libc::SYS_fcntl, &args, stub::CONTINUE | stub::QUIET);
+        self.here() - 1
+    }
+
     /// Becomes another program: execve(2). Where it fails the list goes on.
     pub fn exec(&mut self, path: &CString, arguments: Strings, environment: Strings, otherwise: Otherwise) {
         let args = [self.text(path), Arg::Data(arguments.0), Arg::Data(environment.0)];

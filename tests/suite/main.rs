@@ -49,6 +49,8 @@ mod oracle;
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
 mod views;
+// What nsx enter once did wrong.
+mod regressions_enter;
 // Closed descriptors, closed pipes, full disks.
 mod streams;
 // Commands on terminals: job control, sizes, keys.
@@ -87,6 +89,7 @@ fn modules() -> Vec<Module> {
         nsenter_process::module(),
         oracle::module(),
         signals::module(),
+        regressions_enter::module(),
         streams::module(),
         systemd::module(),
         targets::module(),

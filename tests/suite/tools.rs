@@ -193,7 +193,11 @@ fn host_mounts() {
 
 fn proc() {
     for target in [Root::new("proc").pivoted(), Root::new("proc").changed()] {
-        let seen = with_tools(&target, &["--tools"], "echo $$ /proc/[0-9]*; readlink /proc/1/ns/pid; readlink /proc/self/ns/pid");
+        let seen = with_tools(
+            &target,
+            &["--tools"],
+            "echo $$ /proc/[0-9]*; readlink /proc/1/ns/pid; readlink /proc/self/ns/pid",
+        );
         let lines: Vec<&str> = seen.lines().collect();
         let (own, processes) = lines[0].split_once(' ').expect("a pid");
         let processes: Vec<&str> = processes.split(' ').collect();
