@@ -30,7 +30,7 @@ impl fmt::Display for Who {
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Joins the cgroup with this place in [`Facts::cgroups`]; it may fail where it is not required.
+    /// Joins the cgroup with this place in [`Facts::cgroups`](super::Facts::cgroups); it may fail where it is not required.
     JoinCgroup {
         /// Which one.
         index: usize,
