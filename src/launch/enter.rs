@@ -7,12 +7,13 @@ use std::fmt;
 use std::io::{Stderr, Stdin, Stdout};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::compile::{Purpose, Surroundings, Wiring, compile};
+use super::compile::{Purpose, Wiring, compile};
 use super::diagnose::{self, Refusal};
 use super::facts::{self, Held};
 use super::plan::{Action, Facts, Plan, PlanError};
 use super::request::Request;
 use super::supervise::{End, Progress, Watch};
+use super::surroundings::Surroundings;
 use super::terminal::Proxy;
 use crate::model::NsKind;
 use crate::proc::ProcRoot;

@@ -16,6 +16,7 @@ pub mod facts;
 pub mod plan;
 pub mod request;
 pub mod supervise;
+pub mod surroundings;
 pub mod terminal;
 
 pub use enter::{Ended, EnterError, Prepared, keep_only, prepare};

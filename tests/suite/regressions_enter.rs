@@ -63,6 +63,14 @@ fn end_of(child: &mut Child, what: &str) -> ExitStatus {
     }
 }
 
+/// Runs a command that may not come to an end by itself, and returns how it ended, and what it printed.
+fn finish(command: &mut Command) -> (ExitStatus, String, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a command");
+    let status = end_of(&mut child, &format!("{command:?}"));
+    let done = child.wait_with_output().expect("its output");
+    (status, text(&done.stdout), text(&done.stderr))
+}
+
 /// Waits until a process has been waiting for a while. As long as it has any work it is seen to run now and then.
 fn until_idle(pid: u32) {
     let begin = Instant::now();
@@ -97,8 +105,8 @@ fn children_ignored() {
             command
         };
         for ignored in [true, false] {
-            let done = output(with_children(&mut enter(), ignored).args(["sh", "-c", "exit 7"]));
-            assert_eq!(done.status.code(), Some(7), "{options:?}, {ignored}: {}", text(&done.stderr));
+            let (status, _, error) = finish(with_children(&mut enter(), ignored).args(["sh", "-c", "exit 7"]));
+            assert_eq!(status.code(), Some(7), "{options:?}, {ignored}: {error}");
             // It is as much the command's as it is without nsx.
             let look = ["grep", "SigIgn", "/proc/self/status"];
             let done = output(with_children(&mut enter(), ignored).args(look));
@@ -113,12 +121,15 @@ fn children_ignored() {
 
 fn children_ignored_on_terminal() {
     let target = Target::start(&["enter-target", "mnt,net,pid,uts"]);
-    let script = "grep SigIgn /proc/self/status; exit 7";
-    let mut command = nsx(&["enter", "-t", &target.1, "-a", "sh", "-c", script]);
-    let (status, rest) = Terminal::start(with_children(&mut command, true)).end();
-    assert_eq!(status.code(), Some(7), "{rest}");
-    let without = output(with_children(&mut Command::new("sh"), true).args(["-c", script]));
-    assert_eq!(rest.trim_end(), text(&without.stdout).trim_end());
+    let enter = |command: &[&str]| {
+        let mut nsx = nsx(&["enter", "-t", &target.1, "-a"]);
+        Terminal::start(with_children(nsx.args(command), true)).end()
+    };
+    assert_eq!(enter(&["sh", "-c", "exit 7"]).0.code(), Some(7));
+    // Not by a shell, which may change it for its own children.
+    let look = ["grep", "SigIgn", "/proc/self/status"];
+    let without = output(with_children(&mut Command::new("env"), true).args(look));
+    assert_eq!(enter(&look).1.trim_end(), text(&without.stdout).trim_end());
 }
 
 /// Makes a root directory with the programs of the host and the host's `/proc`, and starts a target in it that shares the pid namespace.
@@ -146,10 +157,7 @@ fn own_program() {
             let mut command_line = nsx(&["enter", "-t", &target.1]);
             // No command is a shell.
             command_line.args(options).args(command).env("SHELL", "/link").env("PATH", "/nsx-test-none:/:/bin");
-            let mut child = command_line.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nsx");
-            let status = end_of(&mut child, &format!("{command_line:?}"));
-            let done = child.wait_with_output().expect("its output");
-            (status, text(&done.stdout), text(&done.stderr))
+            finish(&mut command_line)
         };
         // Others can be executed there.
         let (status, out, error) = run(&["sh", "-c", "echo runs; exit 3"]);
@@ -332,7 +340,7 @@ fn forgotten_option() {
         assert!(error.contains("-t PID"), "{arguments:?}: {error}");
     }
     // A file says enough, and a command may have any name.
-    let done = output(&mut nsx(&["enter", "--uts=/proc/self/ns/uts", "4242"]));
+    let done = output(nsx(&["enter", "--uts=/proc/self/ns/uts", "4242"]).env("PATH", "/usr/bin:/bin"));
     assert_eq!(done.status.code(), Some(127), "{}", text(&done.stderr));
 }
 

@@ -1,7 +1,9 @@
 //! Plans for callers and targets of all sorts, as tables.
 
+use super::super::request::{Caps, Id};
 use super::*;
 use crate::model::{NsArray, NsId};
+use crate::proc::parse::{Credentials, IdMap};
 
 const USER: usize = NsKind::User.index();
 
