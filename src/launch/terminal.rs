@@ -9,7 +9,6 @@
 //! Not here: what becomes of the command (`supervise`, which runs in the keeper).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use nix::libc::{SIGCHLD, SIGCONT, SIGTTIN, SIGTTOU, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -96,6 +95,8 @@ impl Proxy<'_> {
         let mut raw = None;
         let mut end = None;
         let mut continued = false;
+        // Whether somebody has sent a signal that may be meant to end it all.
+        let mut asked = false;
         if whole && tty::is_foreground(all[0]) {
             raw = tty::Raw::set(all[0]);
         }
@@ -112,7 +113,10 @@ impl Proxy<'_> {
                         tty::copy_size(screen, self.near.as_fd());
                         let _ = signal::send(self.keeper, SIGCONT);
                     }
-                    number => drop(signal::send(self.keeper, number)),
+                    number => {
+                        asked = true;
+                        let _ = signal::send(self.keeper, number);
+                    }
                 }
             }
             while let Some((pid, change)) = signal::changed_child() {
@@ -121,7 +125,7 @@ impl Proxy<'_> {
                     Change::Exited(code) => end = Some(End::Exited(code)),
                     Change::Killed(number) => end = Some(End::Killed(number)),
                     Change::Stopped(_) => {
-                        self.show_rest(&mut shown, screen);
+                        self.show_rest(&mut shown, screen, asked);
                         raw = None;
                         signal::stop_self();
                         continued = true;
@@ -188,7 +192,7 @@ impl Proxy<'_> {
                 shown.drain(screen);
             }
         }
-        self.show_rest(&mut shown, screen);
+        self.show_rest(&mut shown, screen, asked);
         drop(raw);
         while let Some(Report::Forked(..) | Report::Failed(..)) = reports.and_then(|pipe| {
             let report = spawn::read_report(pipe).ok().flatten()?;
@@ -203,19 +207,23 @@ impl Proxy<'_> {
         (progress, end)
     }
 
-    /// Shows what the command has written last.
-    fn show_rest(&self, shown: &mut Buffer, screen: BorrowedFd<'_>) {
-        /// Whoever goes on writing for ever, or reads no more, is not waited for.
-        const PATIENCE: Duration = Duration::from_secs(1);
-        let over = Instant::now() + PATIENCE;
+    /// Shows what the command has written last. Where nobody reads it, a signal ends the waiting, and one that came before lets it be short.
+    fn show_rest(&self, shown: &mut Buffer, screen: BorrowedFd<'_>, asked: bool) {
         loop {
             while !shown.bytes.is_empty() {
-                let mut fds = [PollFd::new(screen, PollFlags::POLLOUT)];
-                let left = over.saturating_duration_since(Instant::now()).as_millis().min(1000) as u16;
-                if left == 0 || poll(&mut fds, PollTimeout::from(left)) == Ok(0) {
+                let mut fds =
+                    [PollFd::new(screen, PollFlags::POLLOUT), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+                let patience = if asked { PATIENCE_MS.into() } else { PollTimeout::NONE };
+                if poll(&mut fds, patience) == Ok(0) {
                     return;
                 }
-                shown.drain(screen);
+                let asked = std::iter::from_fn(|| self.signals.next());
+                if asked.into_iter().any(|came| !matches!(came.number, SIGCHLD | SIGCONT | SIGWINCH)) {
+                    return;
+                }
+                if fds[0].revents().is_some_and(|events| !events.is_empty()) {
+                    shown.drain(screen);
+                }
             }
             shown.fill(self.near.as_fd());
             if shown.bytes.is_empty() {

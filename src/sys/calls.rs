@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::error::{Call, Errno};
+use super::error::Call;
 use super::program::{Arg, Otherwise, Program, Strings};
 use super::stub;
 use crate::model::{CapSet, KindSet};
@@ -344,9 +344,4 @@ impl Program {
     pub fn exit(&mut self, code: u8) {
         self.add(Call::Exit, libc::SYS_exit_group, &[Arg::Number(code.into())], Otherwise::Stop);
     }
-}
-
-/// Says whether an errno of execve(2) means that the program may still be found elsewhere on PATH, as for execvp(3).
-pub fn goes_on_looking(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT)
 }

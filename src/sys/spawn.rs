@@ -5,6 +5,7 @@
 //! runs. See posix_spawn(3), pipe(7).
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
@@ -164,10 +165,19 @@ pub fn write_to(fd: RawFd, text: &[u8]) -> Result<(), SysError> {
 }
 
 /// Says whether this process has no thread but its first: only such a one may enter user, mount and time namespaces, see setns(2).
+///
+/// A thread that was joined is on its way out in the kernel for a moment more, and is waited for.
 pub fn is_single_threaded() -> bool {
     use std::os::unix::fs::MetadataExt;
+    let over = Instant::now() + Duration::from_secs(1);
     // The directory has two links of its own, and one for each thread.
-    std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3)
+    while !std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3) {
+        if Instant::now() > over {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
 
 /// What becomes of the half of a fork(2).

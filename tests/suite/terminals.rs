@@ -320,12 +320,15 @@ fn late_output() {
     let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
     let written = folder.path().join("written");
     // More than one terminal holds (8 to 12 KiB), and less than two.
-    let script = format!("seq 3000; : >'{}'", written.display());
+    let script = format!("stty -echo; echo run-$((1+1)); read go; seq 3000; : >'{}'", written.display());
     let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", &script]));
+    terminal.until("run-2");
     let keeper = child_of(terminal.child.id());
+    terminal.keys("\r");
     until_so("all is written", || written.exists());
     until_so("the end of the keeper", || matches!(state(keeper), Some('Z') | None));
-    let lines = terminal.end().1;
+    let shown = terminal.end().1;
+    let (_, lines) = shown.split_once("run-2\r\n").expect("the start");
     assert!((1..=3000).map(|number| number.to_string()).eq(lines.split_terminator("\r\n")), "{lines}");
 }
 

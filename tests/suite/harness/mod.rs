@@ -144,7 +144,9 @@ pub fn child_of(parent: u32) -> u32 {
         if let Some(child) = pids.find(|&pid| is_child(pid)) {
             return child;
         }
-        assert!(std::path::Path::new(&format!("/proc/{parent}")).exists(), "{parent} has gone without a child");
+        let stat = std::fs::read(format!("/proc/{parent}/stat")).unwrap_or_default();
+        let parent_now = nsx::proc::parse::stat(&stat);
+        assert!(parent_now.is_some_and(|stat| !stat.exiting), "{parent} has gone without a child");
     }
 }
 
