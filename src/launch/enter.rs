@@ -361,6 +361,7 @@ impl Prepared<'_> {
     fn settle(&self, progress: Progress, end: End, hear: &mut dyn FnMut(Event)) -> Result<Ended, EnterError> {
         let Progress { failures, fatal, timed_out, .. } = progress;
         match end {
+            End::NotStarted(_) if timed_out && !fatal => Ok(Ended::TimedOut),
             End::NotStarted(Some(number)) if !fatal => Ok(Ended::Killed(number)),
             End::NotStarted(_) => self.judge(failures, true, hear),
             _ => {

@@ -139,6 +139,10 @@ impl Watch<'_> {
                     (_, None) => early.push(came),
                 }
             }
+            // The pid of a child that was waited for may be somebody else's.
+            if end.is_some() {
+                early.clear();
+            }
             if let Some(child) = progress.child {
                 for came in early.drain(..) {
                     pass_on(child, came.number, came.from_kernel, self.relay.is_none());
@@ -172,17 +176,24 @@ impl Watch<'_> {
             if reports.is_none() && (end.is_some() || progress.child.is_none() && stub_gone) {
                 break;
             }
-            if let Some(child) = progress.child
-                && clock.strike(child)
-            {
+            // Until there is a command, it is the stub that takes too long.
+            if end.is_none() && clock.strike(progress.child.unwrap_or(self.stub)) {
                 progress.timed_out = true;
                 self.tell(Report::Forked(ABOUT, TIMED_OUT));
+                if progress.child.is_none() {
+                    let _ = signal::send(self.stub, SIGKILL);
+                }
             }
             // Reports are read when there is something to do; their end is waited for where somebody wants to hear that the command
             // runs. To be woken for each would take the processor from those who are at work.
             let awaited =
                 reports.filter(|_| self.prompt || stub_gone || end.is_some() || !ends.is_empty() || !early.is_empty());
-            let patience = clock.patience().into_iter().chain((!early.is_empty()).then_some(MOMENT)).min();
+            let patience = clock
+                .patience()
+                .filter(|_| end.is_none())
+                .into_iter()
+                .chain((!early.is_empty()).then_some(MOMENT))
+                .min();
             let Waited { nothing, gone } = self.wait(awaited, patience);
             if gone {
                 // nsx, which this process stands for, has gone.
