@@ -188,12 +188,9 @@ impl Watch<'_> {
             // runs. To be woken for each would take the processor from those who are at work.
             let awaited =
                 reports.filter(|_| self.prompt || stub_gone || end.is_some() || !ends.is_empty() || !early.is_empty());
-            let patience = clock
-                .patience()
-                .filter(|_| end.is_none())
-                .into_iter()
-                .chain((!early.is_empty()).then_some(MOMENT))
-                .min();
+            let leaving = !early.is_empty() || progress.timed_out && progress.child.is_none();
+            let patience = clock.patience().filter(|_| end.is_none());
+            let patience = patience.into_iter().chain(leaving.then_some(MOMENT)).min();
             let Waited { nothing, gone } = self.wait(awaited, patience);
             if gone {
                 // nsx, which this process stands for, has gone.
@@ -206,7 +203,7 @@ impl Watch<'_> {
                 end_session();
             }
             self.read(&mut reports, &mut progress, &ends, &mut started);
-            if progress.child.is_none() && nothing && !early.is_empty() {
+            if progress.child.is_none() && nothing && leaving {
                 asked_to_end = early.first().map(|came| came.number);
                 let _ = signal::send(self.stub, SIGKILL);
                 // One that hangs in the kernel, or is frozen, does not even die.

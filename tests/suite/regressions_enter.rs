@@ -305,6 +305,10 @@ fn hanging_stub() {
         let status = end_of(&mut nsx, "nsx");
         assert_eq!(status.signal(), Some(signal as i32), "{options:?}: {status}");
     }
+    // Nor is it waited for when the time of the command is over that never came.
+    let mut command = nsx(&["enter", "-t", &held.pid().to_string(), "--timeout=0.3", "-W"]);
+    let mut nsx = command.arg(&path).arg("true").spawn().expect("nsx");
+    assert_eq!(end_of(&mut nsx, "nsx").code(), Some(124));
 }
 
 /// A test that runs in the background of a shell has these ignored.
