@@ -1,9 +1,21 @@
-//! Cgroups: which hierarchy is mounted where, on v1, hybrid and v2 hosts, see cgroups(7).
+//! Cgroups: where each controller has its home, what is in the files of a cgroup, which limit counts, and why something was killed or
+//! slowed; on v1, hybrid and v2 hosts, see cgroups(7).
 //!
-//! Not here: what is done with a cgroup (`launch`), which container it belongs to (`engine`).
+//! Nothing in here prints: it is for `nsx cg` as well as for launching. Not here: which container a cgroup belongs to (`engine`).
 
 #![forbid(unsafe_code)]
 
+pub mod effective;
+pub mod events;
+pub mod files;
+pub mod host;
+pub mod ladder;
 pub mod layout;
+pub mod parse;
 
-pub use layout::{Layout, Place};
+pub use effective::{Binder, Bound, Cpus, Effective, Step};
+pub use events::{Event, Scope, Throttling};
+pub use files::{Files, Setting};
+pub use host::{Cgroups, Home, Host, Opened};
+pub use ladder::{Ladder, Level, Seen, Subject};
+pub use layout::{Hierarchy, Layout, Place};

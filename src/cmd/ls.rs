@@ -251,7 +251,8 @@ impl LsArgs {
             .collect();
         let width = ui.width.filter(|_| !self.no_truncate);
         let tree = self.tree.is_some() && !members;
-        let table = Table { columns: &columns, lines, tree, headings: !self.no_headings, width, color: ui.color };
+        let heads: Vec<_> = columns.iter().map(|column| column.head()).collect();
+        let table = Table { columns: &heads, lines, tree, headings: !self.no_headings, width, color: ui.color };
         let left_out = ui.stdout(|to| table.print(to))?;
         if !left_out.is_empty() {
             ui::note(&format!("no room for {}; -u does not cut", left_out.join(" ")));

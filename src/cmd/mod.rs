@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+pub mod cg;
 pub mod enter;
 pub mod exit;
 pub mod ls;
@@ -78,6 +79,7 @@ impl EnterCli {
 enum Command {
     Ls(Box<ls::LsArgs>),
     Enter(Box<enter::EnterArgs>),
+    Cg(Box<cg::CgArgs>),
 }
 
 /// Returns the definition of the command line, for man pages and completions.
@@ -110,6 +112,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
     match cli.command {
         Command::Ls(args) => ls::run(&args, &cli.global, &ui),
         Command::Enter(args) => enter::run(&args, &cli.global, &ui),
+        Command::Cg(args) => cg::run(&args, &cli.global, &ui),
     }
 }
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod caps;
+pub mod cgroup;
 pub mod container;
 pub mod gap;
 pub mod id;

@@ -136,20 +136,7 @@ impl ProcPid {
     /// # Errors
     /// `ENOENT` or `ESRCH` where the process has gone, `EACCES`.
     pub fn read_all(&self, file: &CStr, limit: usize) -> Result<Vec<u8>, Errno> {
-        let file = dir::open_read(self.dir.as_fd(), file)?;
-        let mut content = vec![0; limit.min(4096)];
-        let mut filled = 0;
-        loop {
-            let more = dir::read(file.as_fd(), &mut content[filled..])?.len();
-            filled += more;
-            if more == 0 || filled >= limit {
-                content.truncate(filled);
-                return Ok(content);
-            }
-            if filled == content.len() {
-                content.resize((content.len() * 4).min(limit), 0);
-            }
-        }
+        dir::read_whole(self.dir.as_fd(), file, limit)
     }
 
     /// Reads and parses `stat`.

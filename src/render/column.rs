@@ -6,19 +6,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::row::Row;
+use super::table::{Align, Head};
 use super::text::sanitize;
 use crate::engine::identify;
 use crate::model::{HolderKind, Namespace, NetnsId};
 use crate::select::Value;
-
-/// On which side of a column its cells stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
-    /// Text.
-    Left,
-    /// Numbers.
-    Right,
-}
 
 /// A column.
 pub struct Column {
@@ -57,6 +49,11 @@ impl Column {
 
     const fn shown_as(self, cell: fn(&Row<'_>) -> Option<String>) -> Column {
         Column { cell: Some(cell), ..self }
+    }
+
+    /// Returns what a table has to know of it.
+    pub const fn head(&self) -> Head {
+        Head { key: self.key, align: self.align, flexible: self.flexible }
     }
 
     /// Returns the cell for a row, fit for a terminal; what is not there is `-`.

@@ -16,10 +16,18 @@ use crate::engine::identify;
 use crate::model::{Holder, Namespace, NetnsId};
 
 /// Bytes of a stranger's, as a key and, where they are no UTF-8, a `…_raw` twin in base64.
-struct Text<'a> {
-    key: &'static str,
-    raw_key: &'static str,
-    bytes: Option<&'a [u8]>,
+pub(super) struct Text<'a> {
+    pub(super) key: &'static str,
+    pub(super) raw_key: &'static str,
+    pub(super) bytes: Option<&'a [u8]>,
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.entries(&mut map)?;
+        map.end()
+    }
 }
 
 impl Text<'_> {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cg;
 pub mod column;
 pub mod explain;
 pub mod json;
@@ -16,4 +17,4 @@ pub mod text;
 pub use column::{COLUMNS, Column};
 pub use row::{Row, View};
 pub use style::Style;
-pub use table::{Cell, Line, Table};
+pub use table::{Cell, Head, Line, Table};

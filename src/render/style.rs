@@ -26,6 +26,14 @@ pub enum Style {
     Branch,
     /// Root, where other users are possible.
     Root,
+    /// The limit that counts, and who sets it.
+    Binding,
+    /// Something that has done harm: a process was killed, a limit is reached.
+    Critical,
+    /// Something that slows or soon will.
+    Warning,
+    /// Something to know.
+    Info,
 }
 
 impl Style {
@@ -39,6 +47,10 @@ impl Style {
             Style::Initial | Style::Branch => paint.dimmed(),
             Style::Unoccupied => paint.yellow(),
             Style::Root => paint.red(),
+            Style::Binding => paint.bold().yellow(),
+            Style::Critical => paint.bold().red(),
+            Style::Warning => paint.yellow(),
+            Style::Info => paint.cyan(),
             Style::Kind(kind) => match kind {
                 NsKind::User => paint.magenta(),
                 NsKind::Pid => paint.green(),

@@ -8,7 +8,6 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Row as TableRow, presets};
 
-use super::column::{Align, Column};
 use super::style::Style;
 use super::text::{cut, width};
 
@@ -19,6 +18,44 @@ const LEAST: usize = 8;
 
 /// Columns wider than this, which only a pipe gets, are not padded: comfy-table ends at 65,535, and nobody reads so far.
 const WIDEST: usize = 4096;
+
+/// On which side of a column its cells stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// What a table has to know of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its name, which is its heading.
+    pub key: &'static str,
+    /// On which side its cells stand.
+    pub align: Align,
+    /// Whether its cells may be cut where the terminal is too narrow.
+    pub flexible: bool,
+}
+
+impl Head {
+    /// A column of numbers.
+    pub const fn number(key: &'static str) -> Head {
+        Head { key, align: Align::Right, flexible: false }
+    }
+
+    /// A column of text.
+    pub const fn text(key: &'static str) -> Head {
+        Head { key, align: Align::Left, flexible: false }
+    }
+
+    /// The same, cut where there is no room.
+    #[must_use]
+    pub const fn flexible(self) -> Head {
+        Head { flexible: true, ..self }
+    }
+}
 
 /// A cell: text fit for a terminal, and what it means.
 #[derive(Clone, Debug)]
@@ -37,7 +74,7 @@ pub type Line = Vec<Cell>;
 /// A table to be printed.
 pub struct Table<'a> {
     /// The columns.
-    pub columns: &'a [&'a Column],
+    pub columns: &'a [Head],
     /// The lines.
     pub lines: Vec<Line>,
     /// Whether the first column holds the branches of a tree, which start at the left.
@@ -57,7 +94,7 @@ impl Table<'_> {
     /// What the writer says.
     pub fn print(mut self, to: &mut dyn Write) -> io::Result<Vec<&'static str>> {
         if self.headings {
-            let heading = |column: &&Column| Cell { text: column.key.to_owned(), style: Style::Heading, branches: 0 };
+            let heading = |column: &Head| Cell { text: column.key.to_owned(), style: Style::Heading, branches: 0 };
             self.lines.insert(0, self.columns.iter().map(heading).collect());
         }
         let (widths, shown) = self.fit();
@@ -201,6 +238,11 @@ impl Table<'_> {
 }
 
 impl Cell {
+    /// A cell without branches.
+    pub fn new(text: impl Into<String>, style: Style) -> Cell {
+        Cell { text: text.into(), style, branches: 0 }
+    }
+
     fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         let (branches, text) = self.text.split_at_checked(self.branches).unwrap_or(("", &self.text));
         if !branches.is_empty() {
@@ -219,7 +261,7 @@ mod tests {
     use crate::render::column::{COLUMNS, find};
 
     fn table(keys: &[&str], rows: &[&[&str]], width: Option<usize>, color: bool) -> (String, Vec<&'static str>) {
-        let columns: Vec<_> = keys.iter().map(|key| &COLUMNS[find(key).expect("a column")]).collect();
+        let columns: Vec<_> = keys.iter().map(|key| COLUMNS[find(key).expect("a column")].head()).collect();
         let cell = |text: &&str| Cell { text: (*text).to_owned(), style: Style::Own, branches: 0 };
         let lines = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
         let mut out = Vec::new();

@@ -31,8 +31,24 @@ pub enum Target {
     Namespace(NsName),
     /// `netns:blue`: a network namespace by the name that ip-netns(8) gave it.
     Netns(String),
-    /// `/run/netns/blue`: a namespace by file.
+    /// `/run/netns/blue`: a namespace by file, or, where cgroups are meant, a cgroup by its path or directory.
     File(PathBuf),
+    /// `cgroup:/system.slice/x.service`: a cgroup by its path.
+    Cgroup(Vec<u8>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Number(number) => number.fmt(f),
+            Target::PidInode(pid, inode) => write!(f, "{pid}:{inode}"),
+            Target::Own => f.write_str("self"),
+            Target::Namespace(name) => name.fmt(f),
+            Target::Netns(name) => write!(f, "netns:{name}"),
+            Target::File(path) => path.display().fmt(f),
+            Target::Cgroup(path) => write!(f, "cgroup:{}", String::from_utf8_lossy(path).escape_debug()),
+        }
+    }
 }
 
 /// What a target means on this host, now.
@@ -66,6 +82,10 @@ pub enum TargetError {
     Nothing(u32),
     /// It is a namespace where a process is wanted.
     WantedProcess(String),
+    /// It is a cgroup where a process or a namespace is wanted.
+    IsCgroup(String),
+    /// There is no such cgroup, or it may not be looked at.
+    NoCgroup(Vec<u8>, SysError),
 }
 
 impl fmt::Display for TargetError {
@@ -73,7 +93,7 @@ impl fmt::Display for TargetError {
         match self {
             TargetError::Form(text) => write!(
                 f,
-                "{text:?} is none of: PID, PID:INODE, self, net:[INODE], INODE, netns:NAME, a path with a slash"
+                "{text:?} is none of: PID, PID:INODE, self, net:[INODE], INODE, netns:NAME, cgroup:/PATH, a path with a slash"
             ),
             TargetError::NoProcess(pid, error) => write!(f, "no process {pid}: {error}"),
             TargetError::OtherProcess(pid, wanted, found) => {
@@ -99,6 +119,10 @@ impl fmt::Display for TargetError {
             }
             TargetError::Nothing(number) => write!(f, "no process and no namespace {number}"),
             TargetError::WantedProcess(text) => write!(f, "{text} is a namespace, not a process"),
+            TargetError::IsCgroup(text) => write!(f, "{text} is a cgroup, not a process or a namespace"),
+            TargetError::NoCgroup(path, error) => {
+                write!(f, "no cgroup {}: {error}", String::from_utf8_lossy(path).escape_debug())
+            }
         }
     }
 }
@@ -120,6 +144,10 @@ impl FromStr for Target {
             // A name with a slash would lead out of the directory.
             let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
             return is_name.then(|| Target::Netns(name.to_owned())).ok_or_else(form);
+        }
+        if let Some(path) = text.strip_prefix("cgroup:") {
+            let climbs = path.split('/').any(|name| name == "..");
+            return (path.starts_with('/') && !climbs).then(|| Target::Cgroup(path.into())).ok_or_else(form);
         }
         if text.contains('/') {
             return Ok(Target::File(PathBuf::from(text)));
@@ -152,10 +180,11 @@ pub fn resolve_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result
             }
             found => found,
         },
-        Target::PidInode(..) | Target::Own => process_of_kinds(root, target, kinds),
+        Target::PidInode(..) | Target::Own => resolve_process_kinds(root, target, kinds),
         Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id, None)),
         Target::Netns(name) => resolve_file(PathBuf::from(NETNS_DIRECTORY).join(name)),
         Target::File(path) => resolve_file(path.clone()),
+        Target::Cgroup(_) => Err(TargetError::IsCgroup(target.to_string())),
     }
 }
 
@@ -168,10 +197,14 @@ fn resolve_file(path: PathBuf) -> Result<Resolved, TargetError> {
 /// # Errors
 /// As [`resolve`]; a number that is no process is an error, too.
 pub fn resolve_process(root: &ProcRoot, target: &Target) -> Result<Resolved, TargetError> {
-    process_of_kinds(root, target, KindSet::ALL)
+    resolve_process_kinds(root, target, KindSet::ALL)
 }
 
-fn process_of_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result<Resolved, TargetError> {
+/// As [`resolve_process`], but only the namespaces of these kinds are read.
+///
+/// # Errors
+/// As [`resolve_process`].
+pub fn resolve_process_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result<Resolved, TargetError> {
     match target {
         Target::Number(number) => process(root, Pid(*number), kinds),
         Target::PidInode(pid, inode) => {
@@ -190,9 +223,10 @@ fn process_of_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result<
             let error = |errno| TargetError::NoProcess(own, SysError::new(Call::Openat(name.clone()), errno));
             namespaces(root, root.own_process().map_err(error)?, kinds)
         }
-        Target::Namespace(name) => Err(TargetError::WantedProcess(name.to_string())),
-        Target::Netns(name) => Err(TargetError::WantedProcess(format!("netns:{name}"))),
-        Target::File(path) => Err(TargetError::WantedProcess(path.display().to_string())),
+        Target::Namespace(_) | Target::Netns(_) | Target::File(_) => {
+            Err(TargetError::WantedProcess(target.to_string()))
+        }
+        Target::Cgroup(_) => Err(TargetError::IsCgroup(target.to_string())),
     }
 }
 
@@ -258,6 +292,7 @@ mod tests {
             ("netns:blue", Target::Netns("blue".to_owned())),
             ("/run/netns/blue", Target::File("/run/netns/blue".into())),
             ("./net:[1", Target::File("./net:[1".into())),
+            ("cgroup:/a:b", Target::Cgroup(b"/a:b".to_vec())),
         ] {
             assert_eq!(text.parse(), Ok(target), "{text}");
         }
@@ -265,9 +300,23 @@ mod tests {
 
     #[test]
     fn what_has_no_form_is_refused() {
-        for text in
-            ["", "web", "-1", "+1", "1:", ":1", "1:x", "net:[]", "netns:", "netns:..", "netns:a/b", "4294967296"]
-        {
+        for text in [
+            "",
+            "web",
+            "-1",
+            "+1",
+            "1:",
+            ":1",
+            "1:x",
+            "net:[]",
+            "netns:",
+            "netns:..",
+            "netns:a/b",
+            "4294967296",
+            "cgroup:",
+            "cgroup:a",
+            "cgroup:/../a",
+        ] {
             assert!(matches!(text.parse::<Target>(), Err(TargetError::Form(_))), "{text}");
         }
     }

@@ -106,6 +106,34 @@ pub fn read<'b>(file: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], 
     Ok(&buffer[..len as usize])
 }
 
+/// Reads a file in a directory, up to `limit` bytes.
+///
+/// # Errors
+/// As [`open_read`] and [`read`]; `EOPNOTSUPP`, `ENODEV` and the like from file systems whose files are made up.
+pub fn read_whole(dir: BorrowedFd<'_>, path: &CStr, limit: usize) -> Result<Vec<u8>, Errno> {
+    read_to_end(open_read(dir, path)?.as_fd(), limit)
+}
+
+/// Reads an open file from where it stands to its end, up to `limit` bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_to_end(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
+    let mut content = vec![0; limit.min(4096)];
+    let mut filled = 0;
+    loop {
+        let more = read(file, &mut content[filled..])?.len();
+        filled += more;
+        if more == 0 || filled >= limit {
+            content.truncate(filled);
+            return Ok(content);
+        }
+        if filled == content.len() {
+            content.resize((content.len() * 4).min(limit), 0);
+        }
+    }
+}
+
 /// Reads a link into `buffer`; a link that does not fit is cut.
 ///
 /// # Errors
@@ -252,6 +280,14 @@ impl DirReader {
     /// # Errors
     /// `ENOENT` or `ESRCH` where the process behind the directory goes while it is read.
     pub fn entries(&mut self, dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr)) -> Result<(), Errno> {
+        self.typed_entries(dir, |name, _| each(name))
+    }
+
+    /// As [`DirReader::entries`], with the type of each (`DT_DIR` and the like, see readdir(3)), where the file system tells it.
+    ///
+    /// # Errors
+    /// As [`DirReader::entries`].
+    pub fn typed_entries(&mut self, dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, u8)) -> Result<(), Errno> {
         /// Where the name starts in `struct linux_dirent64`: after d_ino, d_off, d_reclen and d_type.
         const NAME: usize = 19;
         loop {
@@ -272,7 +308,7 @@ impl DirReader {
                 if let Ok(name) = CStr::from_bytes_until_nul(record)
                     && !matches!(name.to_bytes(), b"." | b"..")
                 {
-                    each(name);
+                    each(name, rest[NAME - 1]);
                 }
                 rest = &rest[length..];
             }

@@ -120,3 +120,28 @@ pub fn copy_tree(target: BorrowedFd<'_>, kinds: KindSet, root: BorrowedFd<'_>) -
     })?;
     opened(answer, Call::OpenTree(b"the target's root".to_vec()))
 }
+
+/// Reads an open file of `/proc/PID` as a process in the cgroup namespace sees it: paths in it are relative to that namespace.
+///
+/// The kernel asks whose namespace it is when the file is read, not when it is opened. What does not fit a pipe (64 KiB) is left out.
+///
+/// # Errors
+/// What setns(2) says: `EPERM` without CAP_SYS_ADMIN in both user namespaces.
+pub fn read_in_cgroup_ns(namespace: BorrowedFd<'_>, file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, SysError> {
+    let kinds = KindSet::NONE.with(crate::model::NsKind::Cgroup);
+    let answer = ask(|| {
+        setns(namespace, kinds)?;
+        let content = dir::read_to_end(file, limit)?;
+        let mut ends = [0; 2];
+        // SAFETY: `ends` is valid for writes of two descriptors.
+        retry(|| unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) }.into())?;
+        // SAFETY: the kernel has just handed out both; nobody else owns them.
+        let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+        // SAFETY: `content` is valid for reads of its length.
+        retry(|| unsafe { libc::write(write.as_raw_fd(), content.as_ptr().cast(), content.len()) as _ })?;
+        Ok(Some(read))
+    })?;
+    let read = opened(answer, Call::Setns { fd: "cgroup namespace".to_owned(), kinds })?;
+    let failed = |errno| SysError::new(Call::Read(b"/proc/PID/cgroup".to_vec()), errno);
+    dir::read_to_end(read.as_fd(), limit).map_err(failed)
+}

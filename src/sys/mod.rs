@@ -8,6 +8,7 @@
 
 pub mod aside;
 pub mod calls;
+pub mod cgroupfs;
 pub mod cred;
 pub mod dir;
 pub mod error;

@@ -97,7 +97,7 @@ fn layers() {
         ("proc", &above_model[2..]),
         ("engine", &above_model[4..]),
         ("scan", &["render", "cmd", "select", "launch"]),
-        ("cgroup", &["sys", "scan", "select", "launch", "render", "cmd"]),
+        ("cgroup", &["engine", "scan", "select", "launch", "render", "cmd"]),
         ("select", &["launch", "render", "cmd"]),
         ("launch", &["render", "cmd"]),
         ("render", &["cmd", "sys", "scan"]),

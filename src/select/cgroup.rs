@@ -1,0 +1,95 @@
+//! What a user points at where cgroups are meant: a process, or a cgroup by its path or its directory.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::target::{Resolved, Target, TargetError, resolve_process_kinds};
+use crate::cgroup::{Cgroups, Subject};
+use crate::model::KindSet;
+use crate::proc::{ProcPid, ProcRoot};
+use crate::sys::{Call, Errno, SysError};
+
+/// What a target means.
+pub enum Chosen {
+    /// A process, held by its directory.
+    Process(ProcPid),
+    /// A cgroup.
+    Cgroup {
+        /// Its path, as the caller's cgroup namespace has it.
+        path: Vec<u8>,
+        /// The hierarchy that its directory is in; `None` means each that has the path.
+        only: Option<usize>,
+    },
+}
+
+/// Finds what a target means. That a cgroup exists is seen when it is read.
+///
+/// A path is a directory where it lies on a mounted hierarchy, and else the path of a cgroup; `cgroup:/…` is always the latter.
+///
+/// # Errors
+/// Where there is no such process, or the target is a namespace.
+pub fn choose(proc: &ProcRoot, cgroups: &Cgroups, target: &Target) -> Result<Chosen, TargetError> {
+    match target {
+        Target::Cgroup(path) => Ok(Chosen::Cgroup { path: path.clone(), only: None }),
+        Target::File(path) => {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let bytes = tidy(absolute.as_os_str().as_bytes());
+            let mounted = cgroups.hierarchies.iter().enumerate().filter_map(|(index, opened)| {
+                let point = opened.mount_point().filter(|_| opened.top().is_some())?.len();
+                Some((point, index, opened.hierarchy.cgroup_at(&bytes)?))
+            });
+            // Hierarchies may be mounted below each other.
+            if let Some((_, index, path)) = mounted.max_by_key(|(length, ..)| *length) {
+                return Ok(Chosen::Cgroup { path, only: Some(index) });
+            }
+            if path.is_absolute() {
+                return Ok(Chosen::Cgroup { path: bytes, only: None });
+            }
+            let call = Call::Openat(path.as_os_str().as_bytes().to_vec());
+            Err(TargetError::NoCgroup(bytes, SysError::new(call, Errno::ENOENT)))
+        }
+        // No namespace of the process has to be read, which may be more than the caller may.
+        other => match resolve_process_kinds(proc, other, KindSet::NONE)? {
+            Resolved::Process(process, _) => Ok(Chosen::Process(process)),
+            Resolved::Namespace(..) => Err(TargetError::WantedProcess(other.to_string())),
+        },
+    }
+}
+
+/// Reads what was chosen.
+///
+/// # Errors
+/// Where the process or the cgroup is not there, or may not be read.
+pub fn read(proc: &ProcRoot, cgroups: &Cgroups, chosen: &Chosen) -> Result<Subject, TargetError> {
+    match chosen {
+        Chosen::Process(process) => Subject::of_process(cgroups, proc, process).map_err(|error| {
+            let gone = crate::proc::is_gone(error.errno) || !process.is_alive();
+            if gone { TargetError::NoProcess(process.pid, error) } else { TargetError::Refused(process.pid, error) }
+        }),
+        Chosen::Cgroup { path, only } => {
+            Subject::of_cgroup(cgroups, path, *only).map_err(|error| TargetError::NoCgroup(path.clone(), error))
+        }
+    }
+}
+
+/// Leaves out doubled, lone and trailing slashes and dots, as the kernel does where it walks a path.
+fn tidy(path: &[u8]) -> Vec<u8> {
+    let names = path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+    let mut tidy = Vec::with_capacity(path.len());
+    for name in names {
+        tidy.push(b'/');
+        tidy.extend_from_slice(name);
+    }
+    if tidy.is_empty() { b"/".to_vec() } else { tidy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_tidied_like_the_kernel_walks_them() {
+        for (path, tidied) in [("/", "/"), ("//a/./b/", "/a/b"), ("/a b/\u{e4}", "/a b/\u{e4}")] {
+            assert_eq!(tidy(path.as_bytes()), tidied.as_bytes(), "{path}");
+        }
+    }
+}
