@@ -5,14 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod at;
+pub mod change;
 pub mod effective;
 pub mod events;
 pub mod files;
 pub mod host;
 pub mod ladder;
 pub mod layout;
+pub mod members;
 pub mod parse;
 
+pub use at::Cgroup;
 pub use effective::{Binder, Bound, Cpus, Effective, Step};
 pub use events::{Event, Scope, Throttling};
 pub use files::{Files, Setting};
