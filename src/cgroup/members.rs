@@ -135,7 +135,7 @@ mod tests {
         let status = b"Name:\tNSpid:\t9\nTgid:\t4242\nNSpid:\t4242\t7\t1\nThreads:\t3\n";
         assert_eq!(nspids(status), [4242, 7, 1]);
         assert_eq!(field(status, b"Threads:").and_then(parse::number), Some(3));
-        assert_eq!(nspids(b"Name:\tx\n"), []);
-        assert_eq!(nspids(b"NSpid:\tx\t-1\t99999999999\n"), []);
+        assert_eq!(nspids(b"Name:\tx\n"), [0u32; 0]);
+        assert_eq!(nspids(b"NSpid:\tx\t-1\t99999999999\n"), [0u32; 0]);
     }
 }

@@ -1,6 +1,8 @@
 //! How cgroups look. One file for each command that shows them; here are the words that they share.
 
+pub mod change;
 pub mod path;
+pub mod procs;
 pub mod show;
 
 use serde::Serialize;

@@ -19,6 +19,26 @@ pub struct Places {
     pub path: Vec<u8>,
 }
 
+impl Places {
+    /// Leaves one cgroup for what is done to all that is in it: a process is in as many as there are hierarchies, and in the root of most.
+    ///
+    /// # Errors
+    /// Where several are left.
+    pub fn sole(mut self, intent: &Intent) -> Result<Places, ChangeError> {
+        if self.all.iter().any(|(_, path)| path != b"/") {
+            self.all.retain(|(_, path)| path != b"/");
+        }
+        let mut paths: Vec<Vec<u8>> = self.all.iter().map(|(_, path)| path.clone()).collect();
+        paths.sort();
+        paths.dedup();
+        if paths.len() > 1 {
+            return Err(ChangeError::new(intent.clone(), &self.path, Cause::Ambiguous(paths), None));
+        }
+        self.path = paths.pop().unwrap_or(self.path);
+        Ok(self)
+    }
+}
+
 /// What is written to a cgroup.
 pub struct Planned<'a> {
     cgroup: Cgroup<'a>,
