@@ -190,7 +190,12 @@ pub enum Cause {
     /// There is one already.
     Exists,
     /// The one above it is not there.
-    NoParent(Vec<u8>),
+    NoParent {
+        /// Its path.
+        path: Vec<u8>,
+        /// The hierarchy, by name.
+        hierarchy: String,
+    },
     /// No cgroup can have this name.
     Name(&'static str),
     /// The process is in different cgroups, depending on the hierarchy.
@@ -312,8 +317,10 @@ impl fmt::Display for Cause {
             Cause::Usage { used, asked } => {
                 write!(f, "{used} bytes are used, of which not enough could be reclaimed for {asked}")
             }
+            Cause::Denied { file, owner: of_directory, .. } if file.is_empty() => {
+                write!(f, "the cgroup above belongs to {}", owner(*of_directory))
+            }
             Cause::Denied { file, file_owner, owner: of_directory } => {
-                let file = if file.is_empty() { "the directory" } else { file };
                 write!(f, "{file} belongs to {}, the cgroup to {}", owner(*file_owner), owner(*of_directory))
             }
             Cause::CommonAncestor { path, owner: uid } => {
@@ -349,7 +356,7 @@ impl fmt::Display for Cause {
             }
             Cause::NotMoved(path) => write!(f, "it is in {} now", text(path)),
             Cause::Exists => write!(f, "there is one already"),
-            Cause::NoParent(path) => write!(f, "there is no {}", text(path)),
+            Cause::NoParent { path, hierarchy } => write!(f, "there is no {} in {hierarchy}", text(path)),
             Cause::Name(why) => write!(f, "{why}"),
             Cause::Ambiguous(paths) => write!(f, "the process is in several cgroups ({})", list(paths)),
             Cause::NoHierarchy(why) => write!(f, "{why}"),

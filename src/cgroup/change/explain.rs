@@ -3,6 +3,8 @@
 //! See cgroups(7) and `Documentation/admin-guide/cgroup-v2.rst`: "No Internal Process Constraint", "Delegation Containment", "Threads".
 
 use super::error::{Cause, ChangeError, Intent};
+use super::set::hierarchy_name;
+use crate::cgroup::Home;
 use crate::cgroup::at::{self, Cgroup, is_within};
 use crate::cgroup::parse;
 use crate::model::cgroup::{Bandwidth, Controller, Limit, Version};
@@ -29,7 +31,7 @@ pub(super) fn set(cgroup: &Cgroup<'_>, knob: &str, file: &str, asked: Option<u64
         (Errno::EINVAL, false) if cgroup.is_root() => Cause::Root,
         (Errno::EOPNOTSUPP, false) => kind(cgroup),
         (Errno::EPERM, false) if is_nsdelegate(cgroup) => Cause::Nsdelegate,
-        (Errno::ENOENT, false) if file == "cgroup.subtree_control" => not_enabled_in(cgroup, &error),
+        (Errno::ENOENT | Errno::EINVAL, false) if file == "cgroup.subtree_control" => not_enabled_in(cgroup, &error),
         (errno, is_open) => common(cgroup, file, errno, is_open),
     };
     ChangeError::new(Intent::Set(knob.to_owned()), &cgroup.path, cause, Some(error))
@@ -143,10 +145,20 @@ pub(super) fn hands_on_controller(cgroup: &Cgroup<'_>, controller: &str) -> bool
 fn not_enabled_in(cgroup: &Cgroup<'_>, error: &SysError) -> Cause {
     let Call::WriteText { text, .. } = &error.call else { return Cause::Unknown };
     let wanted = parse::words(text).filter_map(|word| std::str::from_utf8(word.strip_prefix(b"+")?).ok());
-    for controller in wanted.filter(|controller| !has_controller(cgroup, controller)) {
-        if let Some(at) = cgroup.ancestors().find(|above| has_controller(above, controller)) {
-            return Cause::NotEnabled { controller: controller.to_owned(), at: at.path.clone() };
+    for name in wanted.filter(|name| !has_controller(cgroup, name)) {
+        if let Some(at) = cgroup.ancestors().find(|above| has_controller(above, name)) {
+            return Cause::NotEnabled { controller: name.to_owned(), at: at.path.clone() };
         }
+        let Some(controller) = Controller::from_name(name.as_bytes()) else { continue };
+        return match cgroup.cgroups().home(controller) {
+            Home::Hierarchy(index) if index != cgroup.hierarchy => Cause::Elsewhere {
+                controller,
+                home: hierarchy_name(cgroup.cgroups(), index),
+                mount: cgroup.cgroups().hierarchies[index].mount_point().unwrap_or_default().to_vec(),
+            },
+            Home::Hierarchy(_) => continue,
+            home => Cause::Homeless(controller, home),
+        };
     }
     Cause::Unknown
 }

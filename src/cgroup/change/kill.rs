@@ -99,7 +99,9 @@ fn one(cgroup: &Cgroup<'_>, proc: &ProcRoot, over: Instant, log: &mut Log) -> Re
 fn members(cgroup: &Cgroup<'_>) -> Result<Vec<u32>, ChangeError> {
     let failed = |error| explain::file(Intent::Kill, cgroup, "cgroup.procs", error);
     let mut all = Vec::new();
-    for one in cgroup.subtree().map_err(failed)? {
+    // The processes of threads are listed above, and these have no other list than one of threads.
+    let threaded = cgroup.is_threaded();
+    for one in cgroup.subtree().map_err(failed)?.into_iter().filter(|one| threaded || !one.is_threaded()) {
         match one.processes() {
             Ok(pids) => all.extend(pids),
             Err(error) if at::is_gone(error.errno) => {}

@@ -196,7 +196,10 @@ fn make_path(
                 continue;
             }
             Err(error) if error.errno == Errno::ENOENT && (is_last || wanted.parents) => {}
-            Err(error) if error.errno == Errno::ENOENT => return Err(failed(Cause::NoParent(path.to_vec()), None)),
+            Err(error) if error.errno == Errno::ENOENT => {
+                let hierarchy = set::hierarchy_name(cgroups, hierarchy);
+                return Err(failed(Cause::NoParent { path: path.to_vec(), hierarchy }, None));
+            }
             Err(error) => return Err(failed(Cause::Unknown, Some(error))),
         }
         let mut change = Change::at(Action::Create, hierarchy, path);

@@ -352,13 +352,9 @@ fn memory_v1(asked: &[Asked], now: &Files) -> Result<Vec<Write>, Cause> {
         (None, Limit::Value(_), Limit::Max) => Limit::Max,
     };
     let of_memory = max.map(|max| write("memory.max", LIMIT, limit_text(max, "-1"), expect_limit("memory", max)));
-    let knob = match (both, swap) {
-        (Some(_), _) => "memory.memsw.max",
-        (None, Some(_)) => "memory.swap.max",
-        (None, None) => "memory.max",
-    };
     let changes = both_now.is_some_and(|now| now != both_then) || swap.is_some() || both.is_some();
-    let of_both = changes.then(|| write(knob, MEMSW, limit_text(both_then, "-1"), expect_limit("memory", both_then)));
+    let of_both = changes
+        .then(|| write("memory.memsw.max", MEMSW, limit_text(both_then, "-1"), expect_limit("memory", both_then)));
     let up = both_now.is_some_and(|now| both_then > now);
     let pair = if up { [of_both, of_memory] } else { [of_memory, of_both] };
     Ok(pair.into_iter().flatten().collect())

@@ -18,6 +18,7 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
         Cause::NotEnabled { controller, at } => {
             format!("nsx cg set {} cgroup.subtree_control=+{controller}", quoted(at))
         }
+        Cause::Elsewhere { .. } if knob == "cgroup.subtree_control" => return None,
         Cause::Elsewhere { mount, .. } => format!("name that one: {}", quoted(mount)),
         Cause::Homeless(controller, Home::NotMounted(_)) => {
             format!("mount it first: mount -t cgroup -o {} none DIR", controller.v1_name())
@@ -65,16 +66,26 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
             format!("take it back there first: nsx cg set {} {knob}=-CONTROLLER", quoted(first))
         }
         Cause::Usage { .. } => format!("have the kernel give up what it can first: nsx cg set {path} memory.force_empty=0; or end processes: nsx cg procs {path}"),
-        Cause::Denied { owner, .. } => match owner {
-            _ if root => return None,
-            Some(uid) => format!("run as root, or as uid {uid}; systemd hands a cgroup over with Delegate=yes"),
-            None => "run as root".to_owned(),
+        Cause::Denied { .. } if root => return None,
+        Cause::Denied { file_owner: Some(0), owner: Some(1..), .. } => {
+            "run as root: the limits of a cgroup that was handed over are its giver's; those of cgroups below it can be set".to_owned()
+        }
+        Cause::Denied { file_owner, owner, .. } => match file_owner.or(*owner) {
+            Some(uid @ 1..) => format!("run as root, or as uid {uid}"),
+            _ => "run as root; systemd hands a cgroup over with Delegate=yes".to_owned(),
         },
         Cause::CommonAncestor { path, .. } => format!("moving takes write permission on cgroup.procs of {}: run as root, or start the process below it", quoted(path)),
         Cause::OthersProcess { uid } => format!("run as root, or as uid {uid}"),
         Cause::Nsdelegate => "set them from outside, or in a cgroup below".to_owned(),
         Cause::ReadOnly(mount) => format!("mount -o remount,rw {}", quoted(mount)),
-        Cause::Threaded => "this takes a cgroup that is no thread of another: nsx cg set PARENT …, or move processes to one without cgroup.type=threaded".to_owned(),
+        Cause::Threaded => {
+            let above = quoted(parent_path(&error.path).unwrap_or(b"/"));
+            match error.intent {
+                Intent::Kill => format!("kill the cgroup that its processes are in: nsx cg kill {above}"),
+                Intent::Set(_) => format!("threads have cpu, cpuset and pids alone; set it above: nsx cg set {above} {knob}=…"),
+                _ => format!("do it above: {above}"),
+            }
+        }
         Cause::DomainInvalid => format!("make it threaded, too: nsx cg set {path} cgroup.type=threaded"),
         Cause::CpusetEmpty => format!("nsx cg set {path} cpuset.cpus=0 cpuset.mems=0"),
         Cause::MoreThanParent { path, .. } | Cause::LessThanChild { path, .. } => {
@@ -93,7 +104,7 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
             _ => "--timeout waits longer".to_owned(),
         },
         Cause::Exists => format!("-p does not mind; nsx cg set {path} changes it"),
-        Cause::NoParent(_) => "-p makes those above it, too".to_owned(),
+        Cause::NoParent { .. } => "-p makes those above it, too".to_owned(),
         Cause::Ambiguous(paths) => {
             let first = paths.first().map_or(&b"/"[..], |path| path);
             format!("name the one that is meant, such as {}", quoted(first))
@@ -163,7 +174,7 @@ mod tests {
             controllers: "memory".into(),
             children: children.iter().map(|path| path.to_vec()).collect(),
         };
-        let denied = |owner| Cause::Denied { file: "memory.max".into(), file_owner: Some(0), owner };
+        let denied = |file_owner, owner| Cause::Denied { file: "memory.max".into(), file_owner, owner };
         for (intent, cause, start) in [
             (
                 set(),
@@ -209,8 +220,10 @@ mod tests {
                 Cause::Usage { used: 2, asked: 1 },
                 "have the kernel give up what it can first: nsx cg set /a memory.force_empty=0",
             ),
-            (set(), denied(Some(5)), "run as root, or as uid 5; systemd"),
-            (set(), denied(None), "run as root"),
+            (set(), denied(Some(0), Some(5)), "run as root: the limits of a cgroup that was handed over"),
+            (set(), denied(Some(5), Some(5)), "run as root, or as uid 5"),
+            (set(), denied(Some(0), Some(0)), "run as root; systemd"),
+            (set(), denied(None, None), "run as root; systemd"),
             (
                 Intent::Move(7),
                 Cause::CommonAncestor { path: b"/".to_vec(), owner: Some(0) },
@@ -219,7 +232,9 @@ mod tests {
             (Intent::Move(7), Cause::OthersProcess { uid: 5 }, "run as root, or as uid 5"),
             (set(), Cause::Nsdelegate, "set them from outside"),
             (set(), Cause::ReadOnly(b"/sys/fs/cgroup".to_vec()), "mount -o remount,rw /sys/fs/cgroup"),
-            (set(), Cause::Threaded, "this takes a cgroup that"),
+            (set(), Cause::Threaded, "threads have cpu, cpuset and pids alone; set it above: nsx cg set / memory.max="),
+            (Intent::Kill, Cause::Threaded, "kill the cgroup that its processes are in: nsx cg kill /"),
+            (Intent::Freeze, Cause::Threaded, "do it above: /"),
             (Intent::Move(7), Cause::DomainInvalid, "make it threaded, too: nsx cg set /a cgroup.type=threaded"),
             (Intent::Move(7), Cause::CpusetEmpty, "nsx cg set /a cpuset.cpus=0 cpuset.mems=0"),
             (
@@ -249,7 +264,7 @@ mod tests {
             (Intent::Kill, Cause::TimedOut { pids: Vec::new() }, "nsx cg procs /a lists who is left"),
             (Intent::Thaw, Cause::TimedOut { pids: Vec::new() }, "--timeout waits longer"),
             (Intent::Create, Cause::Exists, "-p does not mind"),
-            (Intent::Create, Cause::NoParent(b"/p".to_vec()), "-p makes those above"),
+            (Intent::Create, Cause::NoParent { path: b"/p".to_vec(), hierarchy: "v2".into() }, "-p makes those above"),
             (Intent::Kill, Cause::Ambiguous(vec![b"/p".to_vec()]), "name the one that is meant, such as /p"),
             (Intent::Create, Cause::CgroupGone, "nsx cg procs / -r"),
         ] {
@@ -267,7 +282,11 @@ mod tests {
         ] {
             assert_eq!(hint(&error(set(), "/a", cause), false), None);
         }
-        assert_eq!(hint(&error(set(), "/a", denied(Some(5))), true), None, "root may do all that a file allows");
+        assert_eq!(
+            hint(&error(set(), "/a", denied(Some(5), Some(5))), true),
+            None,
+            "root may do all that a file allows"
+        );
         assert!(
             hint(&error(set(), "/", processes()), true)
                 .is_some_and(|hint| hint.starts_with("the root of a cgroup namespace"))

@@ -30,7 +30,10 @@ impl<'a> Changes<'a> {
     /// # Errors
     /// What the writer says.
     pub fn text(&self, to: &mut dyn Write) -> io::Result<()> {
-        self.log.changes.iter().try_for_each(|change| writeln!(to, "{}", self.line(change)))
+        // Who was killed in one hierarchy is found in the others no more.
+        let killed = self.log.changes.iter().any(|change| change.killed.is_some_and(|count| count > 0));
+        let is_told = |change: &&Change| !(killed && change.action == Action::Kill && change.idle);
+        self.log.changes.iter().filter(is_told).try_for_each(|change| writeln!(to, "{}", self.line(change)))
     }
 
     fn line(&self, change: &Change) -> String {
@@ -60,6 +63,7 @@ impl<'a> Changes<'a> {
             }
             Action::Freeze => format!("{path} {before}frozen{which}"),
             Action::Thaw => format!("{path} {before}thawed{which}"),
+            Action::Kill if change.idle => format!("nobody is in {path}{which}"),
             Action::Kill => {
                 let count = change.killed.unwrap_or_default();
                 let processes = if count == 1 { "process" } else { "processes" };
