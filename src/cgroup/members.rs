@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::at::{self, Cgroup};
 use super::{Cgroups, parse};
 use crate::model::Pid;
+use crate::model::cgroup::Version;
 use crate::proc::{ProcPid, ProcRoot, is_gone};
 use crate::sys::{Errno, SysError};
 
@@ -29,8 +30,8 @@ pub struct Member {
 pub struct Members {
     /// Those that the caller's pid namespace shows, by pid.
     pub all: Vec<Member>,
-    /// How many tasks of other pid namespaces there are.
-    pub outside: usize,
+    /// How many tasks of other pid namespaces there are; `None` where v1 alone was asked, which leaves them out of its lists.
+    pub outside: Option<usize>,
     /// Of whom nothing could be read, and why.
     pub gaps: Vec<(Pid, Errno)>,
     /// The paths of the cgroups that were looked into.
@@ -76,14 +77,15 @@ pub fn read(
             }
             members.paths.push(one.path);
         }
-        outside.push(zeros);
+        if cgroups.hierarchies[*hierarchy].hierarchy.version == Version::V2 {
+            outside.push(zeros);
+        }
     }
     members.index.clear();
     members.paths.sort();
     members.paths.dedup();
     members.all.sort_by(|one, other| (one.process.pid, &one.path).cmp(&(other.process.pid, &other.path)));
-    // The same tasks are in several hierarchies, and cannot be told apart.
-    members.outside = outside.into_iter().max().unwrap_or_default();
+    members.outside = outside.into_iter().max();
     Ok(members)
 }
 

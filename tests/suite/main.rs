@@ -11,6 +11,10 @@ mod harness;
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
 mod enosys;
+// Knobs of cgroups, making and removing them: nsx cg set, create, rm.
+mod cg_change;
+// Who is in a cgroup: nsx cg move, freeze, thaw, kill, procs.
+mod cg_members;
 // The cgroup of a target that is entered.
 mod cgroups;
 // Entering on kernels that lack something.
@@ -69,6 +73,8 @@ use harness::{Module, Place};
 
 fn modules() -> Vec<Module> {
     vec![
+        cg_change::module(),
+        cg_members::module(),
         cgroups::module(),
         cli::module(),
         contexts::module(),

@@ -206,10 +206,13 @@ fn freeze_for_a_moment(cgroup: &Cgroup<'_>, over: Instant) -> bool {
     wrote
 }
 
+/// Lets everybody run, also who was frozen before: on v1 nobody dies while he stands still.
 fn thaw(cgroup: &Cgroup<'_>) {
     let (file, word) = freezer(cgroup, false);
-    // Whoever has gone with the cgroup needs it no more.
-    let _ = cgroup.write(file, word);
+    for one in cgroup.subtree().unwrap_or_default() {
+        // Whoever has gone with the cgroup needs it no more.
+        let _ = one.write(file, word);
+    }
 }
 
 fn freezer(cgroup: &Cgroup<'_>, freeze: bool) -> (&'static str, &'static [u8]) {

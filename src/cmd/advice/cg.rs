@@ -140,11 +140,8 @@ pub fn members_notes(members: &Members) -> Vec<String> {
     let mut notes = Vec::new();
     let count =
         |number: usize, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}es") };
-    if members.outside > 0 {
-        notes.push(format!(
-            "{} of other pid namespaces not listed: they have no pid here",
-            count(members.outside, "process")
-        ));
+    if let Some(outside) = members.outside.filter(|outside| *outside > 0) {
+        notes.push(format!("{} of other pid namespaces not listed: they have no pid here", count(outside, "process")));
     }
     if let Some((pid, errno)) = members.gaps.first() {
         let who = match members.gaps.len() {
@@ -305,7 +302,7 @@ mod tests {
     fn who_is_not_listed_is_counted() {
         let mut members = Members::default();
         assert_eq!(members_notes(&members), Vec::<String>::new());
-        members.outside = 1;
+        members.outside = Some(1);
         members.gaps = vec![(crate::model::Pid(7), Errno::EACCES)];
         assert_eq!(
             members_notes(&members),

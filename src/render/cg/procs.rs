@@ -141,7 +141,7 @@ struct ProcsDocument<'a> {
     hierarchies: Vec<HierarchyJson<'a>>,
     cgroups: Vec<Text<'a>>,
     procs: Vec<ProcJson<'a>>,
-    outside: usize,
+    outside: Option<usize>,
     gaps: Vec<GapJson>,
 }
 

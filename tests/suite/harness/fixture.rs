@@ -69,6 +69,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["named", name] => named(name),
         ["leader-exits", kind] => leader_exits(kind),
         ["zombie"] => zombie(),
+        ["memory", mebibytes] => memory(mebibytes.parse().expect("a number")),
         ["churn"] => churn(),
         _ => panic!("no such fixture: {arguments:?}"),
     }
@@ -116,6 +117,12 @@ fn own_link(kind: &str) -> String {
 
 fn tid() -> i32 {
     nix::unistd::gettid().as_raw()
+}
+
+/// Uses so much memory.
+fn memory(mebibytes: usize) {
+    let used = std::hint::black_box(vec![1u8; mebibytes << 20]);
+    ready(&used.len().to_string());
 }
 
 /// A child in a namespace of its own.
