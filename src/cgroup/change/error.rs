@@ -212,16 +212,22 @@ pub struct ChangeError {
     /// To which cgroup.
     pub path: Vec<u8>,
     /// What is in the way.
-    pub cause: Cause,
+    pub cause: Box<Cause>,
     /// The call that failed, if one was made.
-    pub error: Option<SysError>,
+    pub error: Option<Box<SysError>>,
     /// What was done before it, and stays.
     pub done: Vec<String>,
 }
 
 impl ChangeError {
     pub(super) fn new(intent: Intent, path: &[u8], cause: Cause, error: Option<SysError>) -> ChangeError {
-        ChangeError { intent, path: path.to_vec(), cause, error, done: Vec::new() }
+        ChangeError {
+            intent,
+            path: path.to_vec(),
+            cause: Box::new(cause),
+            error: error.map(Box::new),
+            done: Vec::new(),
+        }
     }
 }
 
@@ -237,7 +243,7 @@ impl fmt::Display for ChangeError {
             Intent::Create => write!(f, "cannot create {path}")?,
             Intent::Remove => write!(f, "cannot remove {path}")?,
         }
-        if self.cause != Cause::Unknown {
+        if *self.cause != Cause::Unknown {
             write!(f, ": {}", self.cause)?;
         }
         if let Some(error) = &self.error {

@@ -359,7 +359,7 @@ fn remove_one(cgroup: &Cgroup<'_>, log: &mut Log) -> Result<(), ChangeError> {
             }
             Err(error) => {
                 let explained = explain::removing(cgroup, error);
-                let is_on_its_way = explained.cause == Cause::Unknown
+                let is_on_its_way = *explained.cause == Cause::Unknown
                     && explained.error.as_ref().is_some_and(|error| error.errno == Errno::EBUSY);
                 if !is_on_its_way || Instant::now() >= over {
                     return Err(explained);

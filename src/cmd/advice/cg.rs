@@ -14,7 +14,7 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
         Intent::Set(knob) => &knob[..],
         _ => "",
     };
-    Some(match &error.cause {
+    Some(match &*error.cause {
         Cause::NotEnabled { controller, at } => {
             format!("nsx cg set {} cgroup.subtree_control=+{controller}", quoted(at))
         }
@@ -160,7 +160,7 @@ mod tests {
     use crate::sys::Errno;
 
     fn error(intent: Intent, path: &str, cause: Cause) -> ChangeError {
-        ChangeError { intent, path: path.into(), cause, error: None, done: Vec::new() }
+        ChangeError { intent, path: path.into(), cause: Box::new(cause), error: None, done: Vec::new() }
     }
 
     #[test]
