@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::harness::cgroup::{Group, Idle, change, contains, is_v1, mounts, valid};
+use super::harness::group::{Group, Idle, change, contains, is_v1, mounts, valid};
 use super::harness::{Module, Need, Place, fails, held::Held, nsx, nsx_path, output, run, test, text};
 
 const V2: &[Need] = &[Need::Root, Need::Cgroup2];

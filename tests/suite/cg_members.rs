@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::harness::cgroup::{AS_USER, Group, Idle, change, contains, is_v1, mounts_of, valid};
+use super::harness::group::{AS_USER, Group, Idle, change, contains, is_v1, mounts_of, valid};
 use super::harness::{Module, Need, Place, fails, held::Held, is_cgroup2, nsx, nsx_path, output, run, test, text};
 
 const USER: &[Need] = &[Need::Root, Need::Tool("setpriv")];
@@ -245,7 +245,10 @@ fn members() {
     let document = json(&["-r", &group.path]);
     let procs = document["procs"].as_array().expect("procs");
     let of = |pid: &str| {
-        procs.iter().find(|one| one["pid"].to_string() == pid).unwrap_or_else(|| panic!("{pid}: {document:#}"))
+        procs
+            .iter()
+            .find(|one| one["pid"].as_u64() == pid.parse().ok())
+            .unwrap_or_else(|| panic!("{pid}: {document:#}"))
     };
     assert_eq!(procs.len(), 2, "{document:#}");
     assert_eq!(of(&pid)["nspids"].to_string(), format!("[{pid},1]"));

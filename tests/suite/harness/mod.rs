@@ -1,10 +1,10 @@
 //! What all tests share: running nsx, declaring needs, fixtures that clean up after themselves.
 
-pub mod cgroup;
 pub mod declare;
 pub mod enter;
 pub mod fake;
 pub mod fixture;
+pub mod group;
 pub mod held;
 pub mod report;
 pub mod terminal;
