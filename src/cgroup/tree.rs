@@ -1,0 +1,543 @@
+//! All cgroups below one, read by several threads at once.
+//!
+//! A cgroup is opened relative to the one above it, so that no path is too long, and one that goes meanwhile is just not there any more.
+//! Which cgroups have children is known from their link counts: only those are listed, for a list has dozens of files in it. See
+//! `Documentation/admin-guide/cgroup-v2.rst`, getdents64(2).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::events::Throttling;
+use super::group::{BoundBy, Comes, Group, tree_order};
+use super::host::{Cgroups, Home, MOST_BYTES, Opened};
+use super::parse;
+use crate::model::cgroup::{Controller, Limit, Version};
+use crate::sys::dir::{self, DirReader};
+use crate::sys::{Errno, cgroupfs, errno_name};
+
+/// More threads than this do not help: the kernel's locks are what they wait for then.
+const MOST_WORKERS: usize = 8;
+
+/// What is read of each cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything that a list shows.
+    Everything,
+    /// The counters that a rate is made of.
+    Rates,
+}
+
+/// A cgroup that could not be looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeGap {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// The errno's name.
+    pub errno: &'static str,
+}
+
+/// A part of the tree of cgroups.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tree {
+    /// All cgroups, each right behind the one above it.
+    pub groups: Vec<Group>,
+    /// Those that could not be looked into.
+    pub gaps: Vec<TreeGap>,
+}
+
+/// A file that is read of each cgroup, and where its content goes.
+struct Wanted {
+    name: &'static CStr,
+    controller: Option<Controller>,
+    rate: bool,
+    take: fn(&mut Group, &[u8]),
+}
+
+const fn wanted(
+    name: &'static CStr,
+    controller: Option<Controller>,
+    rate: bool,
+    take: fn(&mut Group, &[u8]),
+) -> Wanted {
+    Wanted { name, controller, rate, take }
+}
+
+/// The files of v2. cpu.stat counts time for every cgroup, with or without the controller.
+static V2: [Wanted; 11] = [
+    wanted(c"cgroup.events", None, false, |group, text| {
+        group.frozen = parse::keyed(text, "frozen").map(|frozen| frozen == 1);
+    }),
+    wanted(c"cpu.stat", None, true, |group, text| {
+        group.cpu_usage_usec = parse::keyed(text, "usage_usec");
+        group.throttling = Throttling::parse(text);
+    }),
+    wanted(c"cpu.pressure", None, false, |group, text| group.pressure[0] = parse::pressure(text)),
+    wanted(c"memory.pressure", None, false, |group, text| group.pressure[1] = parse::pressure(text)),
+    wanted(c"io.pressure", None, false, |group, text| group.pressure[2] = parse::pressure(text)),
+    wanted(c"memory.current", Some(Controller::Memory), false, |group, text| {
+        group.memory_current = parse::number(text);
+    }),
+    wanted(c"memory.max", Some(Controller::Memory), false, |group, text| group.memory_max = parse::limit(text)),
+    wanted(c"memory.high", Some(Controller::Memory), false, |group, text| group.memory_high = parse::limit(text)),
+    wanted(c"cpu.max", Some(Controller::Cpu), false, |group, text| group.cpu_max = parse::bandwidth(text)),
+    wanted(c"pids.current", Some(Controller::Pids), false, |group, text| group.pids_current = parse::number(text)),
+    wanted(c"pids.max", Some(Controller::Pids), false, |group, text| group.pids_max = parse::limit(text)),
+];
+
+/// The files of v1.
+static V1: [Wanted; 9] = [
+    wanted(c"memory.usage_in_bytes", Some(Controller::Memory), false, |group, text| {
+        group.memory_current = parse::number(text);
+    }),
+    wanted(c"memory.limit_in_bytes", Some(Controller::Memory), false, |group, text| {
+        group.memory_max = parse::limit_v1(text);
+    }),
+    wanted(c"cpu.stat", Some(Controller::Cpu), true, |group, text| group.throttling = Throttling::parse(text)),
+    wanted(c"cpu.cfs_period_us", Some(Controller::Cpu), false, |group, text| {
+        // The quota comes next, and completes it.
+        group.cpu_max = parse::bandwidth_v1(b"-1", text);
+    }),
+    wanted(c"cpu.cfs_quota_us", Some(Controller::Cpu), false, |group, text| {
+        let period = group.cpu_max.map_or(0, |max| max.period_usec).to_string();
+        group.cpu_max = group.cpu_max.and_then(|_| parse::bandwidth_v1(text, period.as_bytes()));
+    }),
+    wanted(c"cpuacct.usage", Some(Controller::Cpuacct), true, |group, text| {
+        group.cpu_usage_usec = parse::number(text).map(|nanoseconds| nanoseconds / 1000);
+    }),
+    wanted(c"pids.current", Some(Controller::Pids), false, |group, text| group.pids_current = parse::number(text)),
+    wanted(c"pids.max", Some(Controller::Pids), false, |group, text| group.pids_max = parse::limit(text)),
+    wanted(c"freezer.state", Some(Controller::Freezer), false, |group, text| {
+        group.frozen = Some(text.trim_ascii() != b"THAWED");
+    }),
+];
+
+/// A cgroup to be read.
+struct Job {
+    hierarchy: usize,
+    above: Arc<OwnedFd>,
+    name: CString,
+    path: Vec<u8>,
+}
+
+/// What the threads share.
+struct Queue {
+    jobs: Vec<Job>,
+    /// Cgroups that are being read, whose children may still come.
+    busy: usize,
+}
+
+struct Walk<'a> {
+    cgroups: &'a Cgroups,
+    depth: Depth,
+    /// How many levels below the start are read.
+    levels: usize,
+    start: &'a [u8],
+    queue: Mutex<Queue>,
+    more: Condvar,
+    /// For each hierarchy the files that are read of it.
+    files: Vec<Vec<&'static Wanted>>,
+}
+
+/// Reads a cgroup and all below it, in every hierarchy that has it, or in one. `levels` is how far down.
+///
+/// The limits come to what they come to with those above, too.
+///
+/// # Errors
+/// `ENOENT` where no hierarchy has it.
+pub fn read_tree(
+    cgroups: &Cgroups,
+    start: &[u8],
+    only: Option<usize>,
+    levels: Option<usize>,
+    depth: Depth,
+) -> Result<Tree, Errno> {
+    let mut jobs = Vec::new();
+    let mut failed = Errno::ENOENT;
+    for (hierarchy, opened) in cgroups.hierarchies.iter().enumerate() {
+        if opened.top().is_none() || only.is_some_and(|only| only != hierarchy) {
+            continue;
+        }
+        match opened.open(start) {
+            Ok(directory) => {
+                jobs.push(Job { hierarchy, above: Arc::new(directory), name: c".".to_owned(), path: start.to_vec() })
+            }
+            Err(errno) => failed = errno,
+        }
+    }
+    if jobs.is_empty() {
+        return Err(failed);
+    }
+    let files = cgroups.hierarchies.iter().map(|opened| files_of(opened, depth)).collect();
+    let walk = Walk {
+        cgroups,
+        depth,
+        levels: levels.unwrap_or(usize::MAX),
+        start,
+        queue: Mutex::new(Queue { jobs, busy: 0 }),
+        more: Condvar::new(),
+        files,
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
+    let found = Mutex::new(Tree::default());
+    std::thread::scope(|scope| {
+        for _ in 1..workers {
+            // Where no more threads may be made the work is done all the same.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, || walk.work(&found));
+        }
+        walk.work(&found);
+    });
+    let mut tree = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tree.tidy();
+    if depth == Depth::Everything {
+        tree.apply_limits(cgroups, only);
+    }
+    Ok(tree)
+}
+
+fn files_of(opened: &Opened, depth: Depth) -> Vec<&'static Wanted> {
+    let all: &'static [Wanted] = match opened.hierarchy.version {
+        Version::V2 => &V2,
+        Version::V1 => &V1,
+    };
+    let is_here = |wanted: &&Wanted| {
+        let controlled = wanted.controller.is_none_or(|controller| opened.hierarchy.controllers.contains(&controller));
+        controlled && (depth == Depth::Everything || wanted.rate)
+    };
+    all.iter().filter(is_here).collect()
+}
+
+impl Walk<'_> {
+    /// Reads cgroups until there are no more.
+    fn work(&self, found: &Mutex<Tree>) {
+        let mut own = Tree::default();
+        let mut reader = DirReader::new(32);
+        let mut buffer = vec![0; 4096];
+        while let Some(job) = self.next() {
+            let below = self.read(job, &mut own, &mut reader, &mut buffer);
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.busy -= 1;
+            let wake = !below.is_empty() || queue.busy == 0;
+            queue.jobs.extend(below);
+            drop(queue);
+            if wake {
+                self.more.notify_all();
+            }
+        }
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.groups.append(&mut own.groups);
+        found.gaps.append(&mut own.gaps);
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(job) = queue.jobs.pop() {
+                queue.busy += 1;
+                return Some(job);
+            }
+            if queue.busy == 0 {
+                return None;
+            }
+            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Reads one cgroup, and returns those right below it.
+    fn read(&self, job: Job, own: &mut Tree, reader: &mut DirReader, buffer: &mut [u8]) -> Vec<Job> {
+        let mut gap = |errno: Errno| {
+            if !matches!(errno, Errno::ENOENT | Errno::ENODEV) {
+                own.gaps.push(TreeGap { path: job.path.clone(), errno: errno_name(errno) });
+            }
+        };
+        let directory = match dir::open_dir(job.above.as_fd(), &job.name) {
+            Ok(directory) => directory,
+            Err(errno) => {
+                gap(errno);
+                return Vec::new();
+            }
+        };
+        let about = cgroupfs::directory(directory.as_fd()).ok();
+        let mut below = Vec::new();
+        let level = if job.path == self.start { 0 } else { self.level(&job.path) };
+        // A file system that does not count links has to be listed.
+        if level < self.levels && about.and_then(|about| about.children) != Some(0) {
+            let above = match directory.try_clone() {
+                Ok(copy) => Arc::new(copy),
+                Err(_) => {
+                    gap(Errno::EMFILE);
+                    return Vec::new();
+                }
+            };
+            let listed = cgroupfs::subdirectories(reader, directory.as_fd(), |name| {
+                let base: &[u8] = if job.path == b"/" { b"" } else { &job.path };
+                let path = [base, b"/", name.to_bytes()].concat();
+                below.push(Job { hierarchy: job.hierarchy, above: Arc::clone(&above), name: name.to_owned(), path });
+            });
+            if let Err(errno) = listed {
+                gap(errno);
+            }
+        }
+        let mut group = Group { path: job.path, hierarchies: vec![job.hierarchy], ..Group::default() };
+        group.inode = about.map(|about| about.inode);
+        for wanted in &self.files[job.hierarchy] {
+            if let Ok(file) = dir::open_read(directory.as_fd(), wanted.name)
+                && let Ok(text) = dir::read(file.as_fd(), buffer)
+            {
+                (wanted.take)(&mut group, text);
+            }
+        }
+        if self.depth == Depth::Everything {
+            read_pids(directory.as_fd(), self.cgroups.hierarchies[job.hierarchy].hierarchy.version, &mut group);
+        }
+        own.groups.push(group);
+        below
+    }
+
+    fn level(&self, path: &[u8]) -> usize {
+        let slashes = |path: &[u8]| if path == b"/" { 0 } else { path.iter().filter(|&&byte| byte == b'/').count() };
+        slashes(path) - slashes(self.start)
+    }
+}
+
+/// Reads who is in a cgroup. In a threaded one the kernel does not say which processes are, but which threads.
+pub fn read_pids(directory: BorrowedFd<'_>, version: Version, group: &mut Group) {
+    let text = match dir::read_whole(directory, c"cgroup.procs", MOST_BYTES) {
+        Err(Errno::EOPNOTSUPP) if version == Version::V2 => {
+            dir::read_whole(directory, c"cgroup.threads", MOST_BYTES).unwrap_or_default()
+        }
+        text => text.unwrap_or_default(),
+    };
+    for pid in parse::pids(&text) {
+        match pid {
+            0 => group.pids_outside += 1,
+            pid => group.pids.push(pid),
+        }
+    }
+}
+
+impl Tree {
+    /// Puts the cgroups into order, and those with the same path together.
+    fn tidy(&mut self) {
+        let mut by_path: HashMap<Vec<u8>, usize> = HashMap::with_capacity(self.groups.len());
+        let mut groups: Vec<Group> = Vec::with_capacity(self.groups.len());
+        // v2 is the first of the hierarchies, and counts where both have something.
+        self.groups.sort_by_key(|group| group.hierarchies.first().copied());
+        for group in self.groups.drain(..) {
+            match by_path.entry(group.path.clone()) {
+                Entry::Occupied(place) => groups[*place.get()].merge(group),
+                Entry::Vacant(place) => {
+                    place.insert(groups.len());
+                    groups.push(group);
+                }
+            }
+        }
+        for group in &mut groups {
+            group.pids.sort_unstable();
+            group.pids.dedup();
+        }
+        groups.sort_by(|a, b| tree_order(&a.path, &b.path));
+        self.groups = groups;
+        self.gaps.sort_by(|a, b| tree_order(&a.path, &b.path));
+        self.gaps.dedup();
+    }
+
+    /// Returns for each cgroup the index of the one above it in the tree.
+    pub fn parents(&self) -> Vec<Option<usize>> {
+        let mut parents = Vec::with_capacity(self.groups.len());
+        let mut above: Vec<usize> = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            while above.last().is_some_and(|&last| !is_below(&group.path, &self.groups[last].path)) {
+                above.pop();
+            }
+            parents.push(above.last().copied());
+            above.push(index);
+        }
+        parents
+    }
+
+    /// Works out what the limits come to, from the top down.
+    fn apply_limits(&mut self, cgroups: &Cgroups, only: Option<usize>) {
+        let parents = self.parents();
+        let host = &cgroups.host;
+        let of_host = |value: Option<u64>| Comes { limit: value.map(Limit::Value), by: value.map(|_| BoundBy::Host) };
+        let start = self.groups.first().map(|group| group.path.clone()).unwrap_or_default();
+        let above = |controller: Controller, limit: fn(&super::Files) -> Option<Limit>, host: Comes| -> Comes {
+            let Home::Hierarchy(index) = cgroups.home(controller) else { return host };
+            if only.is_some_and(|only| only != index) {
+                return host;
+            }
+            limits_above(cgroups, index, &start, limit)
+                .into_iter()
+                .fold(host, |least, next| tighter(least, Some(next), BoundBy::Above))
+        };
+        let memory = above(
+            Controller::Memory,
+            |files| {
+                files
+                    .get("memory.max")
+                    .and_then(parse::limit)
+                    .or_else(|| parse::limit_v1(files.get("memory.limit_in_bytes")?))
+            },
+            of_host(host.memory_bytes),
+        );
+        let cpu = above(
+            Controller::Cpu,
+            |files| files.bandwidth().map(crate::model::cgroup::Bandwidth::millicpus),
+            of_host(host.cpus.map(|cpus| cpus.saturating_mul(1000))),
+        );
+        let pids = above(Controller::Pids, |files| parse::limit(files.get("pids.max")?), of_host(host.tasks_max));
+        for index in 0..self.groups.len() {
+            let (memory, cpu, pids) = match parents[index].map(|parent| &self.groups[parent]) {
+                Some(parent) => (parent.memory_effective, parent.cpu_effective, parent.pids_effective),
+                None => (memory, cpu, pids),
+            };
+            let group = &mut self.groups[index];
+            group.memory_effective = tighter(memory, group.memory_max, BoundBy::Group(index));
+            group.cpu_effective = tighter(cpu, group.cpu_max.map(|max| max.millicpus()), BoundBy::Group(index));
+            group.pids_effective = tighter(pids, group.pids_max, BoundBy::Group(index));
+        }
+    }
+
+    /// Takes the rates from what the same cgroups had used some time ago.
+    pub fn add_rates(&mut self, before: &Tree, elapsed: Duration) {
+        let then: HashMap<&[u8], &Group> = before.groups.iter().map(|group| (&group.path[..], group)).collect();
+        let usec = (elapsed.as_micros() as u64).max(1);
+        for group in &mut self.groups {
+            // A cgroup that was made anew meanwhile is another one.
+            let Some(before) = then.get(&group.path[..]).filter(|before| before.inode == group.inode) else { continue };
+            if let (Some(now), Some(then)) = (group.cpu_usage_usec, before.cpu_usage_usec) {
+                group.cpu_millicpus = Some(now.saturating_sub(then).saturating_mul(1000) / usec);
+            }
+            if let (Some(now), Some(then)) = (group.throttling, before.throttling) {
+                group.throttling_watched = Some(now.since(&then));
+            }
+        }
+    }
+}
+
+/// Says whether one path lies below another.
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    above == b"/" && path != b"/" || path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+/// Returns the tighter of what holds above and what a cgroup sets; the nearer of equal ones.
+fn tighter(above: Comes, own: Option<Limit>, by: BoundBy) -> Comes {
+    match (above.limit, own) {
+        (_, None) => above,
+        (Some(least), Some(own)) if own > least => above,
+        (_, Some(Limit::Max)) => Comes { limit: Some(Limit::Max), by: None },
+        (_, Some(own)) => Comes { limit: Some(own), by: Some(by) },
+    }
+}
+
+/// Reads one limit of all cgroups above a path in a hierarchy.
+fn limits_above(cgroups: &Cgroups, index: usize, path: &[u8], limit: fn(&super::Files) -> Option<Limit>) -> Vec<Limit> {
+    const FILES: [&CStr; 6] =
+        [c"memory.max", c"memory.limit_in_bytes", c"cpu.max", c"cpu.cfs_quota_us", c"cpu.cfs_period_us", c"pids.max"];
+    let opened = &cgroups.hierarchies[index];
+    let mut ancestors = super::ladder::ancestors(opened.top_path(), path);
+    ancestors.pop();
+    let read = |path: &Vec<u8>| {
+        let directory = opened.open(path).ok()?;
+        let mut files = super::Files::new(opened.hierarchy.version);
+        for name in FILES {
+            if let (Ok(text), Ok(name)) = (dir::read_whole(directory.as_fd(), name, MOST_BYTES), name.to_str()) {
+                files.insert(name, text);
+            }
+        }
+        limit(&files)
+    };
+    ancestors.iter().filter_map(read).collect()
+}
+
+/// When a tree was read, for rates.
+pub struct Sample {
+    /// The tree.
+    pub tree: Tree,
+    /// When the reading of it began and ended: half-way between is when it was true.
+    pub at: Instant,
+}
+
+impl Sample {
+    /// Reads a tree.
+    ///
+    /// # Errors
+    /// As [`read_tree`].
+    pub fn take(
+        cgroups: &Cgroups,
+        start: &[u8],
+        only: Option<usize>,
+        levels: Option<usize>,
+        depth: Depth,
+    ) -> Result<Sample, Errno> {
+        let begin = Instant::now();
+        let tree = read_tree(cgroups, start, only, levels, depth)?;
+        Ok(Sample { tree, at: begin + begin.elapsed() / 2 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(path: &str, memory_max: Option<Limit>) -> Group {
+        Group { path: path.into(), hierarchies: vec![0], memory_max, inode: Some(7), ..Group::default() }
+    }
+
+    #[test]
+    fn cgroups_of_several_hierarchies_with_one_path_are_one() {
+        let memory = Group { hierarchies: vec![2], pids: vec![9, 7], memory_current: Some(5), ..group("/a", None) };
+        let pids = Group {
+            hierarchies: vec![1],
+            pids: vec![7, 8],
+            pids_current: Some(3),
+            frozen: Some(true),
+            ..group("/a", None)
+        };
+        let mut tree = Tree { groups: vec![memory, pids, group("/", None)], gaps: Vec::new() };
+        tree.tidy();
+        assert_eq!(tree.groups.len(), 2);
+        let both = &tree.groups[1];
+        assert_eq!((&both.hierarchies[..], &both.pids[..]), (&[1, 2][..], &[7, 8, 9][..]));
+        assert_eq!((both.memory_current, both.pids_current, both.frozen), (Some(5), Some(3), Some(true)));
+    }
+
+    #[test]
+    fn each_knows_who_is_above() {
+        let mut tree = Tree {
+            groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(|path| group(path, None)).to_vec(),
+            gaps: Vec::new(),
+        };
+        tree.tidy();
+        let names: Vec<_> = tree.groups.iter().map(|group| String::from_utf8_lossy(&group.path).into_owned()).collect();
+        assert_eq!(names, ["/", "/a", "/a/b", "/a/b/c", "/a-b", "/x"]);
+        assert_eq!(tree.parents(), [None, Some(0), Some(1), Some(2), Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn the_tighter_limit_counts_and_names_its_setter() {
+        let host = Comes { limit: Some(Limit::Value(100)), by: Some(BoundBy::Host) };
+        let own = BoundBy::Group(3);
+        assert_eq!(tighter(host, Some(Limit::Max), own), host);
+        assert_eq!(tighter(host, None, own), host);
+        assert_eq!(tighter(host, Some(Limit::Value(50)), own), Comes { limit: Some(Limit::Value(50)), by: Some(own) });
+        assert_eq!(tighter(host, Some(Limit::Value(100)), own).by, Some(own));
+        assert_eq!(tighter(Comes::default(), Some(Limit::Max), own), Comes { limit: Some(Limit::Max), by: None });
+    }
+
+    #[test]
+    fn rates_are_of_the_same_cgroup_only() {
+        let used =
+            |path: &str, inode, usec| Group { inode: Some(inode), cpu_usage_usec: Some(usec), ..group(path, None) };
+        let before = Tree { groups: vec![used("/a", 1, 1000), used("/b", 2, 1000)], gaps: Vec::new() };
+        let mut now =
+            Tree { groups: vec![used("/a", 1, 501_000), used("/b", 3, 9), used("/c", 4, 9)], gaps: Vec::new() };
+        now.add_rates(&before, Duration::from_secs(1));
+        let rates: Vec<_> = now.groups.iter().map(|group| group.cpu_millicpus).collect();
+        assert_eq!(rates, [Some(500), None, None]);
+    }
+}
