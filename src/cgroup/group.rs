@@ -9,8 +9,8 @@ use crate::model::cgroup::{Bandwidth, Limit};
 pub enum BoundBy {
     /// The cgroup with this index in the tree.
     Group(usize),
-    /// A cgroup above the part of the tree that was read.
-    Above,
+    /// A cgroup above the part of the tree that was read: the index in [`super::Tree::above`].
+    Above(usize),
     /// The host has no more.
     Host,
 }
@@ -95,7 +95,7 @@ impl Group {
     /// Returns how much is used of the limit that is used most, in percent; only limits that cgroups set count.
     pub fn fullest_percent(&self) -> Option<f64> {
         let percent = |used: Option<u64>, comes: Comes| match (used, comes.limit, comes.by) {
-            (Some(used), Some(Limit::Value(limit)), Some(BoundBy::Group(_) | BoundBy::Above)) => {
+            (Some(used), Some(Limit::Value(limit)), Some(BoundBy::Group(_) | BoundBy::Above(_))) => {
                 Some(used as f64 * 100.0 / limit.max(1) as f64)
             }
             _ => None,
@@ -175,7 +175,7 @@ mod tests {
             memory_current: Some(90),
             memory_effective: comes(100, BoundBy::Host),
             pids_current: Some(30),
-            pids_effective: comes(40, BoundBy::Above),
+            pids_effective: comes(40, BoundBy::Above(0)),
             cpu_millicpus: Some(100),
             cpu_effective: comes(200, BoundBy::Group(0)),
             ..Group::default()

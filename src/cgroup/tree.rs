@@ -11,13 +11,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::events::Throttling;
 use super::group::{BoundBy, Comes, Group, tree_order};
-use super::host::{Cgroups, Home, MOST_BYTES, Opened};
+use super::host::{Cgroups, Home, MOST_BYTES};
 use super::parse;
 use crate::model::cgroup::{Controller, Limit, Version};
 use crate::sys::dir::{self, DirReader};
 use crate::sys::{Errno, cgroupfs, errno_name};
+
+mod wanted;
+
+use wanted::{Wanted, files_of};
 
 /// More threads than this do not help: the kernel's locks are what they wait for then.
 const MOST_WORKERS: usize = 8;
@@ -47,73 +50,9 @@ pub struct Tree {
     pub groups: Vec<Group>,
     /// Those that could not be looked into.
     pub gaps: Vec<TreeGap>,
+    /// The paths of cgroups above the first one, as far as limits come from there.
+    pub above: Vec<Vec<u8>>,
 }
-
-/// A file that is read of each cgroup, and where its content goes.
-struct Wanted {
-    name: &'static CStr,
-    controller: Option<Controller>,
-    rate: bool,
-    take: fn(&mut Group, &[u8]),
-}
-
-const fn wanted(
-    name: &'static CStr,
-    controller: Option<Controller>,
-    rate: bool,
-    take: fn(&mut Group, &[u8]),
-) -> Wanted {
-    Wanted { name, controller, rate, take }
-}
-
-/// The files of v2. cpu.stat counts time for every cgroup, with or without the controller.
-static V2: [Wanted; 11] = [
-    wanted(c"cgroup.events", None, false, |group, text| {
-        group.frozen = parse::keyed(text, "frozen").map(|frozen| frozen == 1);
-    }),
-    wanted(c"cpu.stat", None, true, |group, text| {
-        group.cpu_usage_usec = parse::keyed(text, "usage_usec");
-        group.throttling = Throttling::parse(text);
-    }),
-    wanted(c"cpu.pressure", None, false, |group, text| group.pressure[0] = parse::pressure(text)),
-    wanted(c"memory.pressure", None, false, |group, text| group.pressure[1] = parse::pressure(text)),
-    wanted(c"io.pressure", None, false, |group, text| group.pressure[2] = parse::pressure(text)),
-    wanted(c"memory.current", Some(Controller::Memory), false, |group, text| {
-        group.memory_current = parse::number(text);
-    }),
-    wanted(c"memory.max", Some(Controller::Memory), false, |group, text| group.memory_max = parse::limit(text)),
-    wanted(c"memory.high", Some(Controller::Memory), false, |group, text| group.memory_high = parse::limit(text)),
-    wanted(c"cpu.max", Some(Controller::Cpu), false, |group, text| group.cpu_max = parse::bandwidth(text)),
-    wanted(c"pids.current", Some(Controller::Pids), false, |group, text| group.pids_current = parse::number(text)),
-    wanted(c"pids.max", Some(Controller::Pids), false, |group, text| group.pids_max = parse::limit(text)),
-];
-
-/// The files of v1.
-static V1: [Wanted; 9] = [
-    wanted(c"memory.usage_in_bytes", Some(Controller::Memory), false, |group, text| {
-        group.memory_current = parse::number(text);
-    }),
-    wanted(c"memory.limit_in_bytes", Some(Controller::Memory), false, |group, text| {
-        group.memory_max = parse::limit_v1(text);
-    }),
-    wanted(c"cpu.stat", Some(Controller::Cpu), true, |group, text| group.throttling = Throttling::parse(text)),
-    wanted(c"cpu.cfs_period_us", Some(Controller::Cpu), false, |group, text| {
-        // The quota comes next, and completes it.
-        group.cpu_max = parse::bandwidth_v1(b"-1", text);
-    }),
-    wanted(c"cpu.cfs_quota_us", Some(Controller::Cpu), false, |group, text| {
-        let period = group.cpu_max.map_or(0, |max| max.period_usec).to_string();
-        group.cpu_max = group.cpu_max.and_then(|_| parse::bandwidth_v1(text, period.as_bytes()));
-    }),
-    wanted(c"cpuacct.usage", Some(Controller::Cpuacct), true, |group, text| {
-        group.cpu_usage_usec = parse::number(text).map(|nanoseconds| nanoseconds / 1000);
-    }),
-    wanted(c"pids.current", Some(Controller::Pids), false, |group, text| group.pids_current = parse::number(text)),
-    wanted(c"pids.max", Some(Controller::Pids), false, |group, text| group.pids_max = parse::limit(text)),
-    wanted(c"freezer.state", Some(Controller::Freezer), false, |group, text| {
-        group.frozen = Some(text.trim_ascii() != b"THAWED");
-    }),
-];
 
 /// A cgroup to be read.
 struct Job {
@@ -196,18 +135,6 @@ pub fn read_tree(
         tree.apply_limits(cgroups, only);
     }
     Ok(tree)
-}
-
-fn files_of(opened: &Opened, depth: Depth) -> Vec<&'static Wanted> {
-    let all: &'static [Wanted] = match opened.hierarchy.version {
-        Version::V2 => &V2,
-        Version::V1 => &V1,
-    };
-    let is_here = |wanted: &&Wanted| {
-        let controlled = wanted.controller.is_none_or(|controller| opened.hierarchy.controllers.contains(&controller));
-        controlled && (depth == Depth::Everything || wanted.rate)
-    };
-    all.iter().filter(is_here).collect()
 }
 
 impl Walk<'_> {
@@ -365,14 +292,16 @@ impl Tree {
         let host = &cgroups.host;
         let of_host = |value: Option<u64>| Comes { limit: value.map(Limit::Value), by: value.map(|_| BoundBy::Host) };
         let start = self.groups.first().map(|group| group.path.clone()).unwrap_or_default();
-        let above = |controller: Controller, limit: fn(&super::Files) -> Option<Limit>, host: Comes| -> Comes {
+        let mut paths = Vec::new();
+        let mut above = |controller: Controller, limit: fn(&super::Files) -> Option<Limit>, host: Comes| -> Comes {
             let Home::Hierarchy(index) = cgroups.home(controller) else { return host };
             if only.is_some_and(|only| only != index) {
                 return host;
             }
-            limits_above(cgroups, index, &start, limit)
-                .into_iter()
-                .fold(host, |least, next| tighter(least, Some(next), BoundBy::Above))
+            limits_above(cgroups, index, &start, limit).into_iter().fold(host, |least, (path, next)| {
+                paths.push(path);
+                tighter(least, Some(next), BoundBy::Above(paths.len() - 1))
+            })
         };
         let memory = above(
             Controller::Memory,
@@ -390,8 +319,9 @@ impl Tree {
             of_host(host.cpus.map(|cpus| cpus.saturating_mul(1000))),
         );
         let pids = above(Controller::Pids, |files| parse::limit(files.get("pids.max")?), of_host(host.tasks_max));
-        for index in 0..self.groups.len() {
-            let (memory, cpu, pids) = match parents[index].map(|parent| &self.groups[parent]) {
+        self.above = paths;
+        for (index, parent) in parents.iter().enumerate() {
+            let (memory, cpu, pids) = match parent.map(|parent| &self.groups[parent]) {
                 Some(parent) => (parent.memory_effective, parent.cpu_effective, parent.pids_effective),
                 None => (memory, cpu, pids),
             };
@@ -434,8 +364,13 @@ fn tighter(above: Comes, own: Option<Limit>, by: BoundBy) -> Comes {
     }
 }
 
-/// Reads one limit of all cgroups above a path in a hierarchy.
-fn limits_above(cgroups: &Cgroups, index: usize, path: &[u8], limit: fn(&super::Files) -> Option<Limit>) -> Vec<Limit> {
+/// Reads one limit of all cgroups above a path in a hierarchy, with their paths.
+fn limits_above(
+    cgroups: &Cgroups,
+    index: usize,
+    path: &[u8],
+    limit: fn(&super::Files) -> Option<Limit>,
+) -> Vec<(Vec<u8>, Limit)> {
     const FILES: [&CStr; 6] =
         [c"memory.max", c"memory.limit_in_bytes", c"cpu.max", c"cpu.cfs_quota_us", c"cpu.cfs_period_us", c"pids.max"];
     let opened = &cgroups.hierarchies[index];
@@ -449,7 +384,7 @@ fn limits_above(cgroups: &Cgroups, index: usize, path: &[u8], limit: fn(&super::
                 files.insert(name, text);
             }
         }
-        limit(&files)
+        Some((path.clone(), limit(&files)?))
     };
     ancestors.iter().filter_map(read).collect()
 }
@@ -498,7 +433,7 @@ mod tests {
             frozen: Some(true),
             ..group("/a", None)
         };
-        let mut tree = Tree { groups: vec![memory, pids, group("/", None)], gaps: Vec::new() };
+        let mut tree = Tree { groups: vec![memory, pids, group("/", None)], ..Tree::default() };
         tree.tidy();
         assert_eq!(tree.groups.len(), 2);
         let both = &tree.groups[1];
@@ -510,7 +445,7 @@ mod tests {
     fn each_knows_who_is_above() {
         let mut tree = Tree {
             groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(|path| group(path, None)).to_vec(),
-            gaps: Vec::new(),
+            ..Tree::default()
         };
         tree.tidy();
         let names: Vec<_> = tree.groups.iter().map(|group| String::from_utf8_lossy(&group.path).into_owned()).collect();
@@ -533,9 +468,9 @@ mod tests {
     fn rates_are_of_the_same_cgroup_only() {
         let used =
             |path: &str, inode, usec| Group { inode: Some(inode), cpu_usage_usec: Some(usec), ..group(path, None) };
-        let before = Tree { groups: vec![used("/a", 1, 1000), used("/b", 2, 1000)], gaps: Vec::new() };
+        let before = Tree { groups: vec![used("/a", 1, 1000), used("/b", 2, 1000)], ..Tree::default() };
         let mut now =
-            Tree { groups: vec![used("/a", 1, 501_000), used("/b", 3, 9), used("/c", 4, 9)], gaps: Vec::new() };
+            Tree { groups: vec![used("/a", 1, 501_000), used("/b", 3, 9), used("/c", 4, 9)], ..Tree::default() };
         now.add_rates(&before, Duration::from_secs(1));
         let rates: Vec<_> = now.groups.iter().map(|group| group.cpu_millicpus).collect();
         assert_eq!(rates, [Some(500), None, None]);

@@ -1,5 +1,6 @@
 //! `nsx cg`: cgroups, shown, measured, explained and changed. One file for each of its commands; here is what they share.
 
+pub mod ls;
 pub mod path;
 pub mod show;
 
@@ -25,6 +26,7 @@ pub struct CgArgs {
 
 #[derive(Debug, Subcommand)]
 enum CgCommand {
+    Ls(Box<ls::LsArgs>),
     Show(show::ShowArgs),
     Path(path::PathArgs),
 }
@@ -35,6 +37,7 @@ enum CgCommand {
 /// Whatever kept it from being done.
 pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     match &args.command {
+        CgCommand::Ls(args) => ls::run(args, global, ui),
         CgCommand::Show(args) => show::run(args, global, ui),
         CgCommand::Path(args) => path::run(args, global, ui),
     }

@@ -1,5 +1,6 @@
 //! How cgroups look. One file for each command that shows them; here are the words that they share.
 
+pub mod ls;
 pub mod path;
 pub mod show;
 

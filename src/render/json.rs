@@ -9,7 +9,6 @@ use base64::prelude::BASE64_STANDARD;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::column::COLUMNS;
 use super::row::{Row, View};
 use super::text::is_unsafe;
 use crate::engine::identify;
@@ -102,7 +101,7 @@ impl Serialize for NamespaceJson<'_> {
 
 /// A container, with the keys of the contract.
 #[derive(Serialize, Deserialize)]
-struct ContainerJson {
+pub(super) struct ContainerJson {
     engine: String,
     id: Option<String>,
     name: Option<String>,
@@ -205,15 +204,13 @@ struct ColumnsJson<'a> {
     columns: Vec<ColumnJson<'a>>,
 }
 
-/// Writes the document of `nsx ls --columns --json`, schema `nsx.columns/1`.
+/// Writes the document of `--columns --json`, schema `nsx.columns/1`.
 ///
 /// # Errors
 /// What the writer says.
-pub fn columns(defaults: &[&str], to: &mut dyn Write) -> io::Result<()> {
-    let columns = COLUMNS
-        .iter()
-        .map(|column| ColumnJson { name: column.key, help: column.help, default: defaults.contains(&column.key) })
-        .collect();
+pub fn columns(names: &[(&str, &str)], defaults: &[&str], to: &mut dyn Write) -> io::Result<()> {
+    let columns =
+        names.iter().map(|&(name, help)| ColumnJson { name, help, default: defaults.contains(&name) }).collect();
     write(&ColumnsJson { schema: "nsx.columns/1", columns }, to)
 }
 

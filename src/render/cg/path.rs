@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::show::PathJson;
+use super::show::json::PathJson;
 use super::{HierarchyJson, LimitJson, bound_by, limit};
 use crate::cgroup::effective::effective;
 use crate::cgroup::{Binder, Cgroups, Effective, Step, Subject};
