@@ -16,6 +16,8 @@ pub enum Binder {
     Level(usize),
     /// No cgroup: there is not more on this host.
     Host,
+    /// A cgroup above the top, which cannot be seen from here; the kernel says that there is one.
+    OutOfSight,
 }
 
 /// One step of a ladder, for one knob and key.
@@ -197,6 +199,7 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
             .collect();
         let nothing = Bound::default();
         let own = steps.last().and_then(|step| step.limit);
+        let steps = if is_own_only(knob, files) { only_own(steps) } else { steps };
         let (effective, headroom) = match knob.rule {
             Rule::Least | Rule::LeastPerKey => (least(&steps, host), headroom(&steps, host)),
             Rule::Bandwidth => (least(&steps, host), nothing),
@@ -209,9 +212,29 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
         };
         let usage = steps.iter().rev().find_map(|step| step.usage);
         let kernel = kernel_says(knob, files);
+        let (effective, headroom) = match kernel {
+            // Where the kernel knows of a tighter one, how much of that is left is known to nobody here.
+            Some(limit) if effective.limit.is_none_or(|known| limit < known) && !ladder.is_from_root() => {
+                (Bound { limit: Some(limit), by: Some(Binder::OutOfSight) }, nothing)
+            }
+            _ => (effective, headroom),
+        };
         Effective { key, here: own, effective, usage, headroom, kernel, steps, ..base.clone() }
     };
-    keys.into_iter().map(of_key).collect()
+    let all = keys.into_iter().map(of_key);
+    all.filter(|one| one.steps.iter().any(|step| step.limit.is_some())).collect()
+}
+
+/// Says whether a knob counts for its own cgroup alone: v1 throttles nobody below a cgroup by its limits of devices
+/// (`Documentation/admin-guide/cgroup-v1/blkio-controller.rst`, "Hierarchical Cgroups"; seen on Linux 6.1).
+fn is_own_only(knob: &Knob, files: &Files) -> bool {
+    files.version == Version::V1 && knob.name == "io.max"
+}
+
+fn only_own(mut steps: Vec<Step>) -> Vec<Step> {
+    let above = steps.len().saturating_sub(1);
+    steps[..above].fill(Step::default());
+    steps
 }
 
 /// Returns what a knob cannot exceed on this host.

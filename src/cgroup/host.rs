@@ -81,7 +81,7 @@ pub enum Home {
     NotMounted(Version),
     /// The kernel has it, and does not use it: `cgroup_disable=`.
     Disabled,
-    /// This kernel does not have it, as far as can be seen.
+    /// It is not to be had here: this kernel lacks it, or keeps it from what can be seen. Newer kernels do not list all in `/proc/cgroups`.
     Absent,
 }
 
@@ -154,8 +154,8 @@ impl Cgroups {
             Some((_, 0, true)) if controller.is_core_on_v2() => {
                 mounted.map_or(Home::NotMounted(Version::V2), Home::Hierarchy)
             }
-            // Nobody has mounted it, or v2 has it and is not mounted.
-            Some((_, 0, true)) => Home::NotMounted(Version::V2),
+            // v2 has it and is not mounted; or is, and does not pass it down to what can be seen from here.
+            Some((_, 0, true)) => mounted.map_or(Home::NotMounted(Version::V2), |_| Home::Absent),
             Some(_) => Home::NotMounted(Version::V1),
             None if controller.is_core_on_v2() && controller != Controller::PerfEvent => {
                 mounted.map_or(Home::Absent, Home::Hierarchy)

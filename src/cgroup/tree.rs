@@ -60,6 +60,8 @@ struct Job {
     above: Arc<OwnedFd>,
     name: CString,
     path: Vec<u8>,
+    /// How far below the start it lies.
+    level: usize,
 }
 
 /// What the threads share.
@@ -74,7 +76,6 @@ struct Walk<'a> {
     depth: Depth,
     /// How many levels below the start are read.
     levels: usize,
-    start: &'a [u8],
     queue: Mutex<Queue>,
     more: Condvar,
     /// For each hierarchy the files that are read of it.
@@ -100,9 +101,12 @@ pub fn read_tree(
         if opened.top().is_none() || only.is_some_and(|only| only != hierarchy) {
             continue;
         }
-        match opened.open(start) {
+        // What is above the top of a mount cannot be seen: there the top is where everything begins.
+        let path = if start == b"/" { opened.top_path() } else { start };
+        match opened.open(path) {
             Ok(directory) => {
-                jobs.push(Job { hierarchy, above: Arc::new(directory), name: c".".to_owned(), path: start.to_vec() })
+                let (above, name) = (Arc::new(directory), c".".to_owned());
+                jobs.push(Job { hierarchy, above, name, path: path.to_vec(), level: 0 });
             }
             Err(errno) => failed = errno,
         }
@@ -115,7 +119,6 @@ pub fn read_tree(
         cgroups,
         depth,
         levels: levels.unwrap_or(usize::MAX),
-        start,
         queue: Mutex::new(Queue { jobs, busy: 0 }),
         more: Condvar::new(),
         files,
@@ -189,9 +192,8 @@ impl Walk<'_> {
         };
         let about = cgroupfs::directory(directory.as_fd()).ok();
         let mut below = Vec::new();
-        let level = if job.path == self.start { 0 } else { self.level(&job.path) };
         // A file system that does not count links has to be listed.
-        if level < self.levels && about.and_then(|about| about.children) != Some(0) {
+        if job.level < self.levels && about.and_then(|about| about.children) != Some(0) {
             let above = match directory.try_clone() {
                 Ok(copy) => Arc::new(copy),
                 Err(_) => {
@@ -202,7 +204,13 @@ impl Walk<'_> {
             let listed = cgroupfs::subdirectories(reader, directory.as_fd(), |name| {
                 let base: &[u8] = if job.path == b"/" { b"" } else { &job.path };
                 let path = [base, b"/", name.to_bytes()].concat();
-                below.push(Job { hierarchy: job.hierarchy, above: Arc::clone(&above), name: name.to_owned(), path });
+                below.push(Job {
+                    hierarchy: job.hierarchy,
+                    above: Arc::clone(&above),
+                    name: name.to_owned(),
+                    path,
+                    level: job.level + 1,
+                });
             });
             if let Err(errno) = listed {
                 gap(errno);
@@ -222,11 +230,6 @@ impl Walk<'_> {
         }
         own.groups.push(group);
         below
-    }
-
-    fn level(&self, path: &[u8]) -> usize {
-        let slashes = |path: &[u8]| if path == b"/" { 0 } else { path.iter().filter(|&&byte| byte == b'/').count() };
-        slashes(path) - slashes(self.start)
     }
 }
 

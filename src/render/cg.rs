@@ -29,9 +29,11 @@ pub fn amount(value: u64, unit: Unit) -> String {
 fn bytes(value: u64) -> String {
     let mut scaled = value as f64;
     for unit in ["", "K", "M", "G", "T", "P"] {
-        if scaled < 1023.95 {
-            let digits = usize::from(!unit.is_empty() && scaled < 99.95 && scaled.fract() > 0.049);
-            return format!("{scaled:.digits$}{unit}");
+        // As it will be shown: a decimal where there is room for one, and none where it would be a zero.
+        let tenths = (scaled * 10.0).round() / 10.0;
+        if tenths < 1024.0 {
+            let digits = usize::from(!unit.is_empty() && tenths < 100.0 && tenths.fract() != 0.0);
+            return format!("{tenths:.digits$}{unit}");
         }
         scaled /= 1024.0;
     }
@@ -52,6 +54,7 @@ pub fn binder(by: Option<Binder>, ladder: &Ladder) -> String {
     match by {
         None => "-".to_owned(),
         Some(Binder::Host) => "(host)".to_owned(),
+        Some(Binder::OutOfSight) => "(out of sight)".to_owned(),
         Some(Binder::Level(level)) if level + 1 == ladder.levels.len() && level > 0 => ".".to_owned(),
         Some(Binder::Level(level)) => sanitize(ladder.levels.get(level).map_or(b"", |found| &found.path)).into_owned(),
     }
@@ -72,7 +75,7 @@ pub fn homeless(home: Home) -> Option<&'static str> {
         Home::Hierarchy(_) => None,
         Home::NotMounted(_) => Some("its hierarchy is not mounted here"),
         Home::Disabled => Some("disabled at boot, by cgroup_disable="),
-        Home::Absent => Some("not in this kernel, or not for cgroups here"),
+        Home::Absent => Some("not available here"),
     }
 }
 
@@ -95,12 +98,20 @@ impl From<Option<Limit>> for LimitJson {
     }
 }
 
-/// Returns the path of the cgroup that sees to something, for JSON; and whether it is the host.
-pub(super) fn bound_by(bound: Bound, ladder: &Ladder) -> (Option<&[u8]>, bool) {
+/// Who sees to something, in JSON: `cgroup` with a path, `host`, `out_of_sight`, or null.
+pub(super) fn bound_kind(bound: Bound) -> Option<&'static str> {
+    bound.by.map(|by| match by {
+        Binder::Level(_) => "cgroup",
+        Binder::Host => "host",
+        Binder::OutOfSight => "out_of_sight",
+    })
+}
+
+/// Returns the path of the cgroup that sees to something.
+pub(super) fn bound_by(bound: Bound, ladder: &Ladder) -> Option<&[u8]> {
     match bound.by {
-        Some(Binder::Level(level)) => (ladder.levels.get(level).map(|level| &level.path[..]), false),
-        Some(Binder::Host) => (None, true),
-        None => (None, false),
+        Some(Binder::Level(level)) => ladder.levels.get(level).map(|level| &level.path[..]),
+        _ => None,
     }
 }
 

@@ -218,3 +218,27 @@ fn a_controller_that_does_not_reach_down_is_known() {
     );
     assert_eq!(controllers_that_end_above(&ladder), [(Controller::Cpu, 0), (Controller::Memory, 1)]);
 }
+
+#[test]
+fn a_limit_that_is_out_of_sight_is_known_by_the_kernel() {
+    let ladder = ladder(
+        Version::V1,
+        &[&[
+            ("memory.limit_in_bytes", "67108864\n"),
+            ("memory.usage_in_bytes", "1\n"),
+            ("memory.stat", "hierarchical_memory_limit 50331648\n"),
+        ]],
+    );
+    let found = one("memory.max", &ladder);
+    assert_eq!(found.effective, Bound { limit: at(50_331_648), by: Some(Binder::OutOfSight) });
+    assert_eq!(found.headroom, Bound::default());
+}
+
+#[test]
+fn v1_does_not_throttle_devices_for_those_below() {
+    let above: &[(&str, &str)] = &[("blkio.throttle.read_bps_device", "8:0 1000\n")];
+    let own: &[(&str, &str)] = &[("blkio.throttle.write_bps_device", "8:0 7\n")];
+    let all = of_knob(find_knob("io.max").expect("a knob"), &ladder(Version::V1, &[above, own]), &Host::default());
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!((all[0].key.as_deref(), all[0].effective), (Some("8:0 wbps"), by(7, 1)));
+}

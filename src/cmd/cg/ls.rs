@@ -227,7 +227,7 @@ impl LsArgs {
             let group = &tree.groups[index];
             // Indices ascend until they are sorted.
             let is_context = shown.binary_search(&index).is_err();
-            let mut of_group = line(&columns, group, &branches, self.flat, is_context);
+            let mut of_group = line(&columns, group, &branches, is_context);
             if self.procs {
                 of_group.push(Cell::new("", Style::Plain));
             }
@@ -313,7 +313,7 @@ struct Place {
     leaf: bool,
 }
 
-fn line(columns: &[usize], group: &Group, branches: &str, flat: bool, is_context: bool) -> Vec<Cell> {
+fn line(columns: &[usize], group: &Group, branches: &str, is_context: bool) -> Vec<Cell> {
     let frozen = group.frozen == Some(true);
     let full = group.fullest_percent().is_some_and(|percent| percent > 95.0);
     columns
@@ -322,7 +322,8 @@ fn line(columns: &[usize], group: &Group, branches: &str, flat: bool, is_context
         .map(|(place, &column)| {
             let found = &COLUMNS[column];
             let mut text = match found.key {
-                "CGROUP" if flat => COLUMNS[find("PATH")].cell(group),
+                // A name alone says where it is only below another.
+                "CGROUP" if branches.is_empty() => COLUMNS[find("PATH")].cell(group),
                 _ => found.cell(group),
             };
             let style = match found.key {

@@ -214,7 +214,7 @@ struct GroupJson<'a> {
     memory_effective: LimitJson,
     #[serde(flatten)]
     memory_bound_by: Text<'a>,
-    memory_bound_by_host: bool,
+    memory_bound_kind: Option<&'static str>,
     cpu_usage_usec: Option<u64>,
     cpu_percent: Option<f64>,
     cpu_quota_usec: LimitJson,
@@ -222,7 +222,7 @@ struct GroupJson<'a> {
     cpu_effective_millicpus: LimitJson,
     #[serde(flatten)]
     cpu_bound_by: Text<'a>,
-    cpu_bound_by_host: bool,
+    cpu_bound_kind: Option<&'static str>,
     nr_periods: Option<u64>,
     nr_throttled: Option<u64>,
     throttled_usec: Option<u64>,
@@ -232,7 +232,7 @@ struct GroupJson<'a> {
     pids_effective: LimitJson,
     #[serde(flatten)]
     pids_bound_by: Text<'a>,
-    pids_bound_by_host: bool,
+    pids_bound_kind: Option<&'static str>,
     pressure: PressuresJson,
     frozen: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,6 +272,10 @@ fn bound_by<'a>(key: &'static str, raw_key: &'static str, comes: Comes, tree: &'
     Text { key, raw_key, bytes }
 }
 
+fn bound_kind(comes: Comes) -> Option<&'static str> {
+    comes.by.map(|by| if by == BoundBy::Host { "host" } else { "cgroup" })
+}
+
 fn rounded(value: Option<f64>) -> Option<f64> {
     value.map(|value| (value * 100.0).round() / 100.0)
 }
@@ -293,14 +297,14 @@ impl<'a> GroupJson<'a> {
             memory_high: group.memory_high.into(),
             memory_effective: group.memory_effective.limit.into(),
             memory_bound_by: bound_by("memory_bound_by", "memory_bound_by_raw", group.memory_effective, tree),
-            memory_bound_by_host: group.memory_effective.by == Some(BoundBy::Host),
+            memory_bound_kind: bound_kind(group.memory_effective),
             cpu_usage_usec: group.cpu_usage_usec,
             cpu_percent: group.cpu_millicpus.map(|millicpus| millicpus as f64 / 10.0),
             cpu_quota_usec: group.cpu_max.map(|max| max.quota_usec).into(),
             cpu_period_usec: group.cpu_max.map(|max| max.period_usec),
             cpu_effective_millicpus: group.cpu_effective.limit.into(),
             cpu_bound_by: bound_by("cpu_bound_by", "cpu_bound_by_raw", group.cpu_effective, tree),
-            cpu_bound_by_host: group.cpu_effective.by == Some(BoundBy::Host),
+            cpu_bound_kind: bound_kind(group.cpu_effective),
             nr_periods: throttling.map(|throttling| throttling.periods),
             nr_throttled: throttling.map(|throttling| throttling.throttled),
             throttled_usec: throttling.map(|throttling| throttling.throttled_usec),
@@ -309,7 +313,7 @@ impl<'a> GroupJson<'a> {
             pids_max: group.pids_max.into(),
             pids_effective: group.pids_effective.limit.into(),
             pids_bound_by: bound_by("pids_bound_by", "pids_bound_by_raw", group.pids_effective, tree),
-            pids_bound_by_host: group.pids_effective.by == Some(BoundBy::Host),
+            pids_bound_kind: bound_kind(group.pids_effective),
             pressure: PressuresJson::new(group),
             frozen: group.frozen,
             pids: pids.then_some(&group.pids[..]),

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::show::json::PathJson;
-use super::{HierarchyJson, LimitJson, bound_by, limit};
+use super::{HierarchyJson, LimitJson, bound_by, bound_kind, limit};
 use crate::cgroup::effective::effective;
 use crate::cgroup::{Binder, Cgroups, Effective, Step, Subject};
 use crate::model::cgroup::{Limit, Rule};
@@ -84,7 +84,21 @@ impl<'a> Path<'a> {
             _ if one.headroom.by == Some(Binder::Host) => Cell::new("<", Style::Warning),
             _ => Cell::new("", Style::Plain),
         };
+        let unseen = |one: &&Effective| match one.effective.by {
+            Some(Binder::OutOfSight) => {
+                Cell::new(format!("{}*", limit(one.effective.limit, one.knob.unit)), Style::Binding)
+            }
+            _ => Cell::new("", Style::Plain),
+        };
+        let out_of_sight: Vec<Cell> = shown.iter().map(unseen).collect();
         let of_host: Vec<Cell> = shown.iter().map(host).collect();
+        let first = lines.len() - self.rows.len();
+        if out_of_sight.iter().any(|cell| !cell.text.is_empty()) {
+            lines.insert(
+                first,
+                std::iter::once(Cell::new("(out of sight)", Style::Initial)).chain(out_of_sight).collect(),
+            );
+        }
         if of_host.iter().any(|cell| !cell.text.is_empty()) {
             lines.insert(
                 usize::from(lines.len() > self.rows.len()),
@@ -123,8 +137,8 @@ impl<'a> Path<'a> {
         });
         let limits = self.limits.iter().filter_map(|one| {
             let ladder = self.subject.ladder(one.hierarchy)?;
-            let (by, by_host) = bound_by(one.effective, ladder);
-            let (room_by, room_by_host) = bound_by(one.headroom, ladder);
+            let by = bound_by(one.effective, ladder);
+            let room_by = bound_by(one.headroom, ladder);
             Some(ColumnJson {
                 knob: one.knob.name,
                 key: one.key.as_deref(),
@@ -132,10 +146,10 @@ impl<'a> Path<'a> {
                 unit: one.knob.unit.name(),
                 effective: one.effective.limit.into(),
                 bound_by: Text { key: "bound_by", raw_key: "bound_by_raw", bytes: by },
-                bound_by_host: by_host,
+                bound_kind: bound_kind(one.effective),
                 headroom: one.headroom.limit.into(),
                 headroom_bound_by: Text { key: "headroom_bound_by", raw_key: "headroom_bound_by_raw", bytes: room_by },
-                headroom_bound_by_host: room_by_host,
+                headroom_bound_kind: bound_kind(one.headroom),
             })
         });
         let document = PathDocument {
@@ -193,6 +207,11 @@ fn heading(one: &Effective) -> &'static str {
         "cgroup.max.descendants" => "DESCENDANTS",
         "cgroup.max.depth" => "DEPTH",
         "cgroup.freeze" => "FROZEN",
+        "hugetlb.*.max" => "HUGETLB",
+        "hugetlb.*.rsvd.max" => "HUGETLB.RSVD",
+        "rdma.max" => "RDMA.MAX",
+        "misc.max" => "MISC.MAX",
+        "dmem.max" => "DMEM.MAX",
         name => name,
     }
 }
@@ -233,9 +252,9 @@ struct ColumnJson<'a> {
     effective: LimitJson,
     #[serde(flatten)]
     bound_by: Text<'a>,
-    bound_by_host: bool,
+    bound_kind: Option<&'static str>,
     headroom: LimitJson,
     #[serde(flatten)]
     headroom_bound_by: Text<'a>,
-    headroom_bound_by_host: bool,
+    headroom_bound_kind: Option<&'static str>,
 }

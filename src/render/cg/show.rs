@@ -138,6 +138,8 @@ impl<'a> Show<'a> {
         let name = match &one.key {
             Some(key) if one.knob.name.contains('*') => one.knob.name.replace('*', &sanitize(key.as_bytes())),
             Some(key) => format!("{} {}", one.knob.name, sanitize(key.as_bytes())),
+            // Shares are of another scale than weights.
+            None if one.file == "cpu.shares" => "cpu.weight (cpu.shares)".to_owned(),
             None => one.knob.name.to_owned(),
         };
         let (here, effective) = match &one.lists {
@@ -216,6 +218,10 @@ impl<'a> Show<'a> {
                 if hierarchical && (!here || counted_locally) {
                     continue;
                 }
+                // Who is stopped is told once, by the cgroup itself; who stops it, by the one with the quota.
+                if event.counter.file == "cpu.stat.local" && !here {
+                    continue;
+                }
                 let key = if event.counter.key.is_empty() { event.counter.file } else { event.counter.key };
                 let value = match key {
                     "throttled_usec" => format!("{:.1} s", event.value as f64 / 1e6),
@@ -228,7 +234,7 @@ impl<'a> Show<'a> {
                 if !(event.counter.file == "cpu.stat"
                     && matches!(key, "nr_periods" | "throttled_usec" | "throttled_time"))
                 {
-                    let key = if event.counter.file == "cpu.stat.local" { "throttled, by whomever," } else { key };
+                    let key = if event.counter.file == "cpu.stat.local" { "stopped by quotas for" } else { key };
                     let percent = (key == "nr_throttled")
                         .then(|| Throttling::of(&ladder.levels[event.level].files)?.percent())
                         .flatten()

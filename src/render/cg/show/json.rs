@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{PRESSURES, Show, unit};
 use crate::cgroup::{Cgroups, Effective, Event, Ladder, Scope, Seen, parse};
 use crate::model::cgroup::Controller;
-use crate::render::cg::{HierarchyJson, HomeJson, LimitJson, bound_by};
+use crate::render::cg::{HierarchyJson, HomeJson, LimitJson, bound_by, bound_kind};
 use crate::render::json::{self, Text};
 
 impl Show<'_> {
@@ -44,8 +44,8 @@ impl Show<'_> {
 
     fn limit_json<'s>(&'s self, one: &'s Effective) -> LimitEntryJson<'s> {
         let ladder = self.ladder(one.hierarchy);
-        let (by, by_host) = bound_by(one.effective, ladder);
-        let (left_by, left_by_host) = bound_by(one.headroom, ladder);
+        let by = bound_by(one.effective, ladder);
+        let left_by = bound_by(one.headroom, ladder);
         LimitEntryJson {
             knob: one.knob.name,
             key: one.key.as_deref(),
@@ -56,11 +56,11 @@ impl Show<'_> {
             value: one.here.into(),
             effective: one.effective.limit.into(),
             bound_by: Text { key: "bound_by", raw_key: "bound_by_raw", bytes: by },
-            bound_by_host: by_host,
+            bound_kind: bound_kind(one.effective),
             usage: one.usage,
             headroom: one.headroom.limit.into(),
             headroom_bound_by: Text { key: "headroom_bound_by", raw_key: "headroom_bound_by_raw", bytes: left_by },
-            headroom_bound_by_host: left_by_host,
+            headroom_bound_kind: bound_kind(one.headroom),
             kernel: one.kernel.into(),
             list: one.lists.as_ref().map(|(here, _)| here.as_str()),
             effective_list: one.lists.as_ref().map(|(_, effective)| effective.as_str()),
@@ -147,12 +147,12 @@ struct LimitEntryJson<'a> {
     effective: LimitJson,
     #[serde(flatten)]
     bound_by: Text<'a>,
-    bound_by_host: bool,
+    bound_kind: Option<&'static str>,
     usage: Option<u64>,
     headroom: LimitJson,
     #[serde(flatten)]
     headroom_bound_by: Text<'a>,
-    headroom_bound_by_host: bool,
+    headroom_bound_kind: Option<&'static str>,
     kernel: LimitJson,
     list: Option<&'a str>,
     effective_list: Option<&'a str>,
