@@ -13,6 +13,8 @@ pub enum BoundBy {
     Above(usize),
     /// The host has no more.
     Host,
+    /// A cgroup that cannot be seen from here; the kernel says that there is one.
+    OutOfSight,
 }
 
 /// What a limit comes to in a tree.
@@ -95,9 +97,11 @@ impl Group {
     /// Returns how much is used of the limit that is used most, in percent; only limits that cgroups set count.
     pub fn fullest_percent(&self) -> Option<f64> {
         let percent = |used: Option<u64>, comes: Comes| match (used, comes.limit, comes.by) {
-            (Some(used), Some(Limit::Value(limit)), Some(BoundBy::Group(_) | BoundBy::Above(_))) => {
-                Some(used as f64 * 100.0 / limit.max(1) as f64)
-            }
+            (
+                Some(used),
+                Some(Limit::Value(limit)),
+                Some(BoundBy::Group(_) | BoundBy::Above(_) | BoundBy::OutOfSight),
+            ) => Some(used as f64 * 100.0 / limit.max(1) as f64),
             _ => None,
         };
         let all = [

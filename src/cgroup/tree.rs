@@ -323,6 +323,8 @@ impl Tree {
         );
         let pids = above(Controller::Pids, |files| parse::limit(files.get("pids.max")?), of_host(host.tasks_max));
         self.above = paths;
+        let unseen = out_of_sight(cgroups, only, &start).filter(|&limit| memory.limit.is_none_or(|seen| limit < seen));
+        let memory = tighter(memory, unseen, BoundBy::OutOfSight);
         for (index, parent) in parents.iter().enumerate() {
             let (memory, cpu, pids) = match parent.map(|parent| &self.groups[parent]) {
                 Some(parent) => (parent.memory_effective, parent.cpu_effective, parent.pids_effective),
@@ -365,6 +367,17 @@ fn tighter(above: Comes, own: Option<Limit>, by: BoundBy) -> Comes {
         (_, Some(Limit::Max)) => Comes { limit: Some(Limit::Max), by: None },
         (_, Some(own)) => Comes { limit: Some(own), by: Some(by) },
     }
+}
+
+/// Returns what v1 says that the memory of a cgroup is limited to, where limits are out of sight.
+fn out_of_sight(cgroups: &Cgroups, only: Option<usize>, path: &[u8]) -> Option<Limit> {
+    let Home::Hierarchy(index) = cgroups.home(Controller::Memory) else { return None };
+    let opened = &cgroups.hierarchies[index];
+    if opened.hierarchy.version != Version::V1 || opened.top_path() == b"/" || only.is_some_and(|only| only != index) {
+        return None;
+    }
+    let stat = dir::read_whole(opened.open(path).ok()?.as_fd(), c"memory.stat", MOST_BYTES).ok()?;
+    parse::keyed(&stat, "hierarchical_memory_limit").map(Limit::Value)
 }
 
 /// Reads one limit of all cgroups above a path in a hierarchy, with their paths.

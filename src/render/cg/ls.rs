@@ -267,13 +267,17 @@ fn bound_by<'a>(key: &'static str, raw_key: &'static str, comes: Comes, tree: &'
     let bytes: Option<&[u8]> = match comes.by {
         Some(BoundBy::Group(index)) => tree.groups.get(index).map(|group| &group.path[..]),
         Some(BoundBy::Above(index)) => tree.above.get(index).map(Vec::as_slice),
-        Some(BoundBy::Host) | None => None,
+        Some(BoundBy::Host | BoundBy::OutOfSight) | None => None,
     };
     Text { key, raw_key, bytes }
 }
 
 fn bound_kind(comes: Comes) -> Option<&'static str> {
-    comes.by.map(|by| if by == BoundBy::Host { "host" } else { "cgroup" })
+    comes.by.map(|by| match by {
+        BoundBy::Group(_) | BoundBy::Above(_) => "cgroup",
+        BoundBy::Host => "host",
+        BoundBy::OutOfSight => "out_of_sight",
+    })
 }
 
 fn rounded(value: Option<f64>) -> Option<f64> {
