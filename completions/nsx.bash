@@ -16,11 +16,23 @@ _nsx() {
             ",$1")
                 cmd="nsx"
                 ;;
+            nsx,cg)
+                cmd="nsx__subcmd__cg"
+                ;;
             nsx,enter)
                 cmd="nsx__subcmd__enter"
                 ;;
             nsx,ls)
                 cmd="nsx__subcmd__ls"
+                ;;
+            nsx__subcmd__cg,ls)
+                cmd="nsx__subcmd__cg__subcmd__ls"
+                ;;
+            nsx__subcmd__cg,path)
+                cmd="nsx__subcmd__cg__subcmd__path"
+                ;;
+            nsx__subcmd__cg,show)
+                cmd="nsx__subcmd__cg__subcmd__show"
                 ;;
             *)
                 ;;
@@ -29,8 +41,132 @@ _nsx() {
 
     case "${cmd}" in
         nsx)
-            opts="-h -V --color --proc-root --help --version ls enter"
+            opts="-h -V --color --proc-root --help --version ls enter cg"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --proc-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        nsx__subcmd__cg)
+            opts="-h -V --color --proc-root --help --version ls show path"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --proc-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        nsx__subcmd__cg__subcmd__ls)
+            opts="-d -f -p -i -o -n -u -J -h -V --depth --flat --procs --over --limits-only --interval --where --sort --output --columns --no-headings --no-truncate --json --color --proc-root --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --depth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --where)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -W "CGROUP PATH NPROCS MEM MEMMAX MEMHIGH MEMEFF FULL CPU CPUMAX CPUEFF CPUTIME THROTTLED PIDS PIDSMAX PIDSEFF PSI FROZEN CONTAINER INODE DEPTH HIERARCHIES PRESSURE" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "CGROUP PATH NPROCS MEM MEMMAX MEMHIGH MEMEFF FULL CPU CPUMAX CPUEFF CPUTIME THROTTLED PIDS PIDSMAX PIDSEFF PSI FROZEN CONTAINER INODE DEPTH HIERARCHIES all" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "CGROUP PATH NPROCS MEM MEMMAX MEMHIGH MEMEFF FULL CPU CPUMAX CPUEFF CPUTIME THROTTLED PIDS PIDSMAX PIDSEFF PSI FROZEN CONTAINER INODE DEPTH HIERARCHIES all" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --proc-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        nsx__subcmd__cg__subcmd__path)
+            opts="-a -n -u -J -h -V --all --no-headings --no-truncate --json --color --proc-root --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --proc-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        nsx__subcmd__cg__subcmd__show)
+            opts="-a -J -h -V --all --shares --json --color --proc-root --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -134,6 +134,8 @@ pub struct Effective {
     pub kernel: Option<Limit>,
     /// The list that is set here, and the one that is effective, for knobs that are lists.
     pub lists: Option<(String, String)>,
+    /// For weights: the part that is had when everybody wants all, in millionths; `None` where nobody asked.
+    pub share_millionths: Option<u64>,
 }
 
 /// Returns what every knob comes to, in the order of [`KNOBS`]. Knobs that nobody on the ladder has are left out.
@@ -178,6 +180,7 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
         headroom: Bound::default(),
         kernel: None,
         lists: None,
+        share_millionths: None,
     };
     if knob.rule == Rule::Kernel {
         return lists(base, ladder).into_iter().collect();

@@ -13,6 +13,7 @@ pub mod host;
 pub mod ladder;
 pub mod layout;
 pub mod parse;
+pub mod share;
 pub mod tree;
 
 pub use effective::{Binder, Bound, Cpus, Effective, Step};

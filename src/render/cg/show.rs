@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{amount, binder, hierarchy_name, homeless, limit};
 use crate::cgroup::effective::{controllers_that_end_above, effective};
 use crate::cgroup::events::events;
+use crate::cgroup::share::share_of;
 use crate::cgroup::{Cgroups, Cpus, Effective, Event, Ladder, Scope, Seen, Subject, Throttling, parse};
 use crate::model::cgroup::{Controller, Limit, Rule, Unit, Version};
 use crate::render::style::Style;
@@ -33,9 +34,12 @@ const HEADS: [Head; 7] = [
 ];
 
 impl<'a> Show<'a> {
-    /// Applies the rules.
-    pub fn new(cgroups: &'a Cgroups, subject: &'a Subject) -> Show<'a> {
-        let limits = effective(cgroups, subject);
+    /// Applies the rules. `shares` says whether to look at siblings, too, for what weights are worth.
+    pub fn new(cgroups: &'a Cgroups, subject: &'a Subject, shares: bool) -> Show<'a> {
+        let mut limits = effective(cgroups, subject);
+        for one in limits.iter_mut().filter(|one| shares && one.knob.rule == Rule::Share) {
+            one.share_millionths = share_of(cgroups, subject, one.hierarchy, one.knob);
+        }
         let cpus = Cpus::of(&limits, subject, &cgroups.host);
         Show { cgroups, subject, limits, events: events(subject), cpus }
     }
@@ -66,6 +70,12 @@ impl<'a> Show<'a> {
         }
         let mut facts = Vec::new();
         self.cpus(&mut facts);
+        for one in &self.limits {
+            if let Some(share) = one.share_millionths {
+                let what = if one.knob.name == "io.weight" { "share of io" } else { "share of cpu" };
+                facts.push((what, format!("{:.1} % when everybody wants all", share as f64 / 1e4)));
+            }
+        }
         self.memory(&mut facts);
         self.happened(&mut facts);
         self.pressure(&mut facts);

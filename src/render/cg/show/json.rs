@@ -64,6 +64,7 @@ impl Show<'_> {
             kernel: one.kernel.into(),
             list: one.lists.as_ref().map(|(here, _)| here.as_str()),
             effective_list: one.lists.as_ref().map(|(_, effective)| effective.as_str()),
+            share_millionths: one.share_millionths,
         }
     }
 
@@ -156,6 +157,7 @@ struct LimitEntryJson<'a> {
     kernel: LimitJson,
     list: Option<&'a str>,
     effective_list: Option<&'a str>,
+    share_millionths: Option<u64>,
 }
 
 #[derive(Serialize)]
