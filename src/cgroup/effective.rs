@@ -71,11 +71,19 @@ fn bound(limits: impl Iterator<Item = Option<Limit>>, host: Option<Limit>) -> Bo
 }
 
 /// Returns how much of a protection (memory.min, memory.low) is had at most: no more than each ancestor offers. The root offers all
-/// that there is. Where nothing is protected here, nothing is had.
-pub fn protection(steps: &[Step]) -> Bound {
+/// that there is. Where nothing is protected here, nothing is had; but with `recursive` (the mount option `memory_recursiveprot`) what an
+/// ancestor offers and nobody claims protects all below it, so a cgroup without a value of its own does not count.
+pub fn protection(steps: &[Step], recursive: bool) -> Bound {
+    let nothing = Some(Limit::Value(0));
     let Some(own) = steps.last().and_then(|step| step.limit) else { return Bound::default() };
-    let bound = least(steps, Step::default());
-    if own == Limit::Value(0) { Bound { limit: Some(own), by: None } } else { bound }
+    let none = Bound { limit: nothing, by: None };
+    if !recursive {
+        return if own == Limit::Value(0) { none } else { least(steps, Step::default()) };
+    }
+    let claimed: Vec<Step> =
+        steps.iter().map(|step| Step { limit: step.limit.filter(|_| step.limit != nothing), ..*step }).collect();
+    let bound = least(&claimed, Step::default());
+    if bound.limit.is_none() { none } else { bound }
 }
 
 /// Returns how many more there may be below the cgroup: each ancestor counts what is below it.
@@ -189,6 +197,7 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
     let mut keys: Vec<Option<String>> = settings.iter().flatten().map(|setting| setting.key.clone()).collect();
     keys.sort();
     keys.dedup();
+    let recursive = host.recursive_protection;
     let host = host_step(knob, host);
     let of_key = |key: Option<String>| {
         let steps: Vec<Step> = ladder
@@ -206,7 +215,7 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
         let (effective, headroom) = match knob.rule {
             Rule::Least | Rule::LeastPerKey => (least(&steps, host), headroom(&steps, host)),
             Rule::Bandwidth => (least(&steps, host), nothing),
-            Rule::Protection => (protection(&steps), nothing),
+            Rule::Protection => (protection(&steps, recursive), nothing),
             Rule::Any => (any(&steps), nothing),
             Rule::Share => (Bound { limit: own, by: None }, nothing),
             Rule::Remaining if knob.name == "cgroup.max.depth" => (least(&steps, host), remaining_depth(&steps)),
