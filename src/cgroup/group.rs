@@ -149,8 +149,10 @@ impl Group {
 
 /// Orders paths as a tree is drawn: whatever is below a cgroup comes right behind it.
 pub fn tree_order(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    // A slash comes before every other byte. What two paths have in common is most of them, so it is passed over quickly.
     let key = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
-    a.iter().map(key).cmp(b.iter().map(key))
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    a.get(same).map(key).cmp(&b.get(same).map(key))
 }
 
 #[cfg(test)]

@@ -226,7 +226,8 @@ impl Walk<'_> {
             }
         }
         if self.depth == Depth::Everything {
-            read_pids(directory.as_fd(), self.cgroups.hierarchies[job.hierarchy].hierarchy.version, &mut group);
+            let version = self.cgroups.hierarchies[job.hierarchy].hierarchy.version;
+            read_pids(directory.as_fd(), version, &mut group, buffer);
         }
         own.groups.push(group);
         below
@@ -234,28 +235,64 @@ impl Walk<'_> {
 }
 
 /// Reads who is in a cgroup. In a threaded one the kernel does not say which processes are, but which threads.
-pub fn read_pids(directory: BorrowedFd<'_>, version: Version, group: &mut Group) {
-    let text = match dir::read_whole(directory, c"cgroup.procs", MOST_BYTES) {
-        Err(Errno::EOPNOTSUPP) if version == Version::V2 => {
-            dir::read_whole(directory, c"cgroup.threads", MOST_BYTES).unwrap_or_default()
+fn read_pids(directory: BorrowedFd<'_>, version: Version, group: &mut Group, buffer: &mut [u8]) {
+    let mut read = |name: &CStr| -> Result<(), Errno> {
+        let file = dir::open_read(directory, name)?;
+        // A number may be cut where the buffer ends; its beginning waits for the rest.
+        let mut kept = 0;
+        loop {
+            let more = dir::read(file.as_fd(), &mut buffer[kept..])?.len();
+            let filled = kept + more;
+            let whole = if more == 0 {
+                filled
+            } else {
+                buffer[..filled].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+            };
+            for pid in parse::pids(&buffer[..whole]) {
+                match pid {
+                    0 => group.pids_outside += 1,
+                    pid => group.pids.push(pid),
+                }
+            }
+            if more == 0 {
+                return Ok(());
+            }
+            buffer.copy_within(whole..filled, 0);
+            kept = filled - whole;
         }
-        text => text.unwrap_or_default(),
     };
-    for pid in parse::pids(&text) {
-        match pid {
-            0 => group.pids_outside += 1,
-            pid => group.pids.push(pid),
-        }
+    if read(c"cgroup.procs") == Err(Errno::EOPNOTSUPP) && version == Version::V2 {
+        // Who has gone meanwhile is nobody.
+        let _ = read(c"cgroup.threads");
     }
 }
 
 impl Tree {
     /// Puts the cgroups into order, and those with the same path together.
     fn tidy(&mut self) {
-        let mut by_path: HashMap<Vec<u8>, usize> = HashMap::with_capacity(self.groups.len());
-        let mut groups: Vec<Group> = Vec::with_capacity(self.groups.len());
+        let first = self.groups.first().map(|group| group.hierarchies.clone());
+        if self.groups.iter().any(|group| Some(&group.hierarchies) != first.as_ref()) {
+            self.merge();
+        }
+        for group in &mut self.groups {
+            group.pids.sort_unstable();
+            group.pids.dedup();
+        }
+        // Groups are large: it is their numbers that are sorted.
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_unstable_by(|&a, &b| tree_order(&self.groups[a].path, &self.groups[b].path));
+        let mut groups: Vec<Option<Group>> = self.groups.drain(..).map(Some).collect();
+        self.groups = order.into_iter().filter_map(|index| groups[index].take()).collect();
+        self.gaps.sort_by(|a, b| tree_order(&a.path, &b.path));
+        self.gaps.dedup();
+    }
+
+    /// Makes one of those that have the same path in several hierarchies.
+    fn merge(&mut self) {
         // v2 is the first of the hierarchies, and counts where both have something.
         self.groups.sort_by_key(|group| group.hierarchies.first().copied());
+        let mut by_path: HashMap<Vec<u8>, usize> = HashMap::with_capacity(self.groups.len());
+        let mut groups: Vec<Group> = Vec::with_capacity(self.groups.len());
         for group in self.groups.drain(..) {
             match by_path.entry(group.path.clone()) {
                 Entry::Occupied(place) => groups[*place.get()].merge(group),
@@ -265,14 +302,7 @@ impl Tree {
                 }
             }
         }
-        for group in &mut groups {
-            group.pids.sort_unstable();
-            group.pids.dedup();
-        }
-        groups.sort_by(|a, b| tree_order(&a.path, &b.path));
         self.groups = groups;
-        self.gaps.sort_by(|a, b| tree_order(&a.path, &b.path));
-        self.gaps.dedup();
     }
 
     /// Returns for each cgroup the index of the one above it in the tree.
