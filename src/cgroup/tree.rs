@@ -69,6 +69,8 @@ struct Queue {
     jobs: Vec<Job>,
     /// Cgroups that are being read, whose children may still come.
     busy: usize,
+    /// Threads that have nothing to do.
+    idle: usize,
 }
 
 struct Walk<'a> {
@@ -119,7 +121,7 @@ pub fn read_tree(
         cgroups,
         depth,
         levels: levels.unwrap_or(usize::MAX),
-        queue: Mutex::new(Queue { jobs, busy: 0 }),
+        queue: Mutex::new(Queue { jobs, busy: 0, idle: 0 }),
         more: Condvar::new(),
         files,
     };
@@ -150,7 +152,7 @@ impl Walk<'_> {
             let below = self.read(job, &mut own, &mut reader, &mut buffer);
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             queue.busy -= 1;
-            let wake = !below.is_empty() || queue.busy == 0;
+            let wake = queue.idle > 0 && (!below.is_empty() || queue.busy == 0);
             queue.jobs.extend(below);
             drop(queue);
             if wake {
@@ -172,7 +174,9 @@ impl Walk<'_> {
             if queue.busy == 0 {
                 return None;
             }
+            queue.idle += 1;
             queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
 
@@ -184,7 +188,7 @@ impl Walk<'_> {
             }
         };
         let directory = match dir::open_dir(job.above.as_fd(), &job.name) {
-            Ok(directory) => directory,
+            Ok(directory) => Arc::new(directory),
             Err(errno) => {
                 gap(errno);
                 return Vec::new();
@@ -194,19 +198,12 @@ impl Walk<'_> {
         let mut below = Vec::new();
         // A file system that does not count links has to be listed.
         if job.level < self.levels && about.and_then(|about| about.children) != Some(0) {
-            let above = match directory.try_clone() {
-                Ok(copy) => Arc::new(copy),
-                Err(_) => {
-                    gap(Errno::EMFILE);
-                    return Vec::new();
-                }
-            };
             let listed = cgroupfs::subdirectories(reader, directory.as_fd(), |name| {
                 let base: &[u8] = if job.path == b"/" { b"" } else { &job.path };
                 let path = [base, b"/", name.to_bytes()].concat();
                 below.push(Job {
                     hierarchy: job.hierarchy,
-                    above: Arc::clone(&above),
+                    above: Arc::clone(&directory),
                     name: name.to_owned(),
                     path,
                     level: job.level + 1,
@@ -236,6 +233,8 @@ impl Walk<'_> {
 
 /// Reads who is in a cgroup. In a threaded one the kernel does not say which processes are, but which threads.
 fn read_pids(directory: BorrowedFd<'_>, version: Version, group: &mut Group, buffer: &mut [u8]) {
+    /// Longer than any line with a pid.
+    const LINE: usize = 32;
     let mut read = |name: &CStr| -> Result<(), Errno> {
         let file = dir::open_read(directory, name)?;
         // A number may be cut where the buffer ends; its beginning waits for the rest.
@@ -243,18 +242,17 @@ fn read_pids(directory: BorrowedFd<'_>, version: Version, group: &mut Group, buf
         loop {
             let more = dir::read(file.as_fd(), &mut buffer[kept..])?.len();
             let filled = kept + more;
-            let whole = if more == 0 {
-                filled
-            } else {
-                buffer[..filled].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
-            };
+            // The kernel hands over whole lines, as many as fit: where there was room for another, there is none.
+            let last = more == 0 || filled + LINE < buffer.len();
+            let line_end = || buffer[..filled].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            let whole = if last { filled } else { line_end() };
             for pid in parse::pids(&buffer[..whole]) {
                 match pid {
                     0 => group.pids_outside += 1,
                     pid => group.pids.push(pid),
                 }
             }
-            if more == 0 {
+            if last {
                 return Ok(());
             }
             buffer.copy_within(whole..filled, 0);
