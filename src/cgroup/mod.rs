@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod below;
 pub mod effective;
 pub mod events;
 pub mod files;
@@ -12,6 +13,7 @@ pub mod host;
 pub mod ladder;
 pub mod layout;
 pub mod parse;
+pub mod why;
 
 pub use effective::{Binder, Bound, Cpus, Effective, Step};
 pub use events::{Event, Scope, Throttling};
@@ -19,3 +21,4 @@ pub use files::{Files, Setting};
 pub use host::{Cgroups, Home, Host, Opened};
 pub use ladder::{Ladder, Level, Seen, Subject};
 pub use layout::{Hierarchy, Layout, Place};
+pub use why::{Finding, Severity};

@@ -2,6 +2,7 @@
 
 pub mod path;
 pub mod show;
+pub mod why;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -27,6 +28,7 @@ pub struct CgArgs {
 enum CgCommand {
     Show(show::ShowArgs),
     Path(path::PathArgs),
+    Why(why::WhyArgs),
 }
 
 /// Runs the command.
@@ -37,6 +39,7 @@ pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     match &args.command {
         CgCommand::Show(args) => show::run(args, global, ui),
         CgCommand::Path(args) => path::run(args, global, ui),
+        CgCommand::Why(args) => why::run(args, global, ui),
     }
 }
 

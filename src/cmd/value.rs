@@ -142,7 +142,11 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
     Ok(Timeout { after, grace })
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Parses a time.
+///
+/// # Errors
+/// Whatever is no time.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time: a number with ms, s, m, h or d");
     let unit_at = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);

@@ -2,6 +2,7 @@
 
 pub mod path;
 pub mod show;
+pub mod why;
 
 use serde::Serialize;
 
