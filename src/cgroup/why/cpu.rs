@@ -178,3 +178,98 @@ fn partition(look: &Look<'_>, found: &mut Vec<Finding>) {
         found.push(finding.fixed_by(super::words::write("member", &at.file(FILE))));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, Made, essence, evidence};
+    use super::*;
+
+    const ROOT: Made<'_> = ("/", &[("cpu.stat", "usage_usec 5\n")]);
+    const THROTTLED: (&str, &str) = ("cpu.stat", "nr_periods 12\nnr_throttled 12\nthrottled_usec 990000\n");
+    const FREE: (&str, &str) = ("cpu.stat", "nr_periods 0\nnr_throttled 0\nthrottled_usec 0\n");
+
+    #[test]
+    fn its_own_quota() {
+        let found = Case::v2(&[ROOT, ("/a", &[THROTTLED, ("cpu.max", "10000 100000\n")])]).only("cpu-throttled");
+        let fix = Some("echo '20000 100000' > /sys/fs/cgroup/a/cpu.max");
+        assert_eq!(essence(&found), ("/a", Severity::Warning, fix));
+        assert_eq!(
+            found.explanation,
+            "Its own cpu.max (0.1 processors) stopped it in 12 of 12 periods (100 %) since the cgroup was made, for 990 ms in all, added \
+             up over processors."
+        );
+    }
+
+    #[test]
+    fn the_quota_of_one_above() {
+        let a: Made<'_> = ("/a.slice", &[THROTTLED, ("cpu.max", "10000 100000\n")]);
+        let b: Made<'_> = ("/a.slice/b", &[FREE, ("cpu.stat.local", "throttled_usec 500000\n")]);
+        let found = Case::v2(&[ROOT, a, b]).only("cpu-throttled");
+        let fix = Some("systemctl set-property --runtime a.slice CPUQuota=20%");
+        assert_eq!(essence(&found), ("/a.slice", Severity::Warning, fix));
+        assert!(
+            found.explanation.contains("of /a.slice, which is above, stopped all below it in 12 of 12"),
+            "{found:?}"
+        );
+        assert!(found.explanation.ends_with("This cgroup had to wait 500 ms of that."), "{found:?}");
+        assert_eq!(
+            evidence(&found).last().map(String::as_str),
+            Some("/a.slice/b/cpu.stat.local: throttled_usec 500000")
+        );
+        // Whoever has nothing to run does not wait.
+        let b: Made<'_> = ("/a.slice/b", &[FREE, ("cpu.stat.local", "throttled_usec 0\n")]);
+        assert_eq!(Case::v2(&[ROOT, a, b]).only("cpu-throttled").severity, Severity::Info);
+        // Before Linux 6.6 that is not known.
+        assert_eq!(Case::v2(&[ROOT, a, ("/a.slice/b", &[FREE])]).only("cpu-throttled").severity, Severity::Warning);
+    }
+
+    #[test]
+    fn only_what_has_come_since() {
+        let before = ("cpu.stat", "nr_periods 2\nnr_throttled 12\nthrottled_usec 0\n");
+        let case = Case::v2(&[ROOT, ("/a", &[THROTTLED])]).before(&[ROOT, ("/a", &[before])]);
+        assert_eq!(case.ids(), [""; 0]);
+        let before = ("cpu.stat", "nr_periods 2\nnr_throttled 11\nthrottled_usec 980000\n");
+        let case = Case::v2(&[ROOT, ("/a", &[THROTTLED])]).before(&[ROOT, ("/a", &[before])]);
+        let found = case.only("cpu-throttled");
+        assert!(found.explanation.contains("in 1 of 10 periods (10 %) in 5.0 s, for 10 ms in all"), "{found:?}");
+    }
+
+    #[test]
+    fn v1_has_nanoseconds() {
+        let a: Made<'_> = (
+            "/a",
+            &[
+                ("cpu.stat", "nr_periods 12\nnr_throttled 9\nthrottled_time 990000000\n"),
+                ("cpu.cfs_quota_us", "10000\n"),
+                ("cpu.cfs_period_us", "100000\n"),
+            ],
+        );
+        let b: Made<'_> = ("/a/b", &[("cpu.cfs_quota_us", "-1\n"), ("cpu.stat.local", "throttled_time 7000000\n")]);
+        let found = Case::v1(&[("/", &[("release_agent", "")]), a, b]).only("cpu-throttled");
+        assert_eq!(found.fix.as_deref(), Some("echo 20000 > /sys/fs/cgroup/a/cpu.cfs_quota_us"));
+        assert!(found.explanation.contains("for 990 ms in all"), "{found:?}");
+        assert!(found.explanation.ends_with("had to wait 7.0 ms of that."), "{found:?}");
+    }
+
+    #[test]
+    fn a_new_cpuset_of_v1_has_nothing() {
+        let root: Made<'_> = ("/", &[("release_agent", ""), ("cpuset.cpus", "0-1\n"), ("cpuset.mems", "0\n")]);
+        let case = Case::v1(&[root, ("/a", &[("cpuset.cpus", "\n"), ("cpuset.mems", "\n")])]);
+        let all = case.why();
+        assert_eq!(essence(&all[0]), ("/a", Severity::Warning, Some("echo 0-1 > /sys/fs/cgroup/a/cpuset.cpus")));
+        assert_eq!(essence(&all[1]), ("/a", Severity::Warning, Some("echo 0 > /sys/fs/cgroup/a/cpuset.mems")));
+        // An empty one of v2 has those of its parent.
+        let a: Made<'_> = ("/a", &[("cpuset.cpus", "\n"), ("cpuset.cpus.effective", "0-1\n")]);
+        assert_eq!(Case::v2(&[ROOT, a]).ids(), [""; 0]);
+    }
+
+    #[test]
+    fn a_partition_says_why_it_is_none() {
+        let state = ("cpuset.cpus.partition", "isolated invalid (Cpu list in cpuset.cpus not exclusive)\n");
+        let found = Case::v2(&[ROOT, ("/a", &[state])]).only("cpuset-partition");
+        assert_eq!(
+            found.explanation,
+            "/a asked to be a partition (isolated) and is none: Cpu list in cpuset.cpus not exclusive."
+        );
+    }
+}

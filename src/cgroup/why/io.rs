@@ -246,3 +246,62 @@ fn off(at: &At<'_>) -> Option<Finding> {
         false => format!("grep -H PSI {}; cat /proc/cmdline", quoted(b"/boot/config-") + "$(uname -r)"),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, Made, essence, evidence};
+    use super::*;
+
+    const ROOT: Made<'_> = ("/", &[]);
+
+    #[test]
+    fn pressure_is_an_average_or_a_difference() {
+        let now = "some avg10=12.50 avg60=0.00 avg300=0.00 total=3000000\nfull avg10=3.00 avg60=0.00 avg300=0.00 total=1000000\n";
+        let case = Case::v2(&[ROOT, ("/a", &[("memory.pressure", now)])]);
+        let found = case.only("pressure");
+        assert_eq!(
+            found.explanation,
+            "Some tasks waited for memory 12.5 % of the time in the last 10 s, all of them at once 3.0 %."
+        );
+        // Half of the five seconds.
+        let then = "some avg10=0.00 avg60=0.00 avg300=0.00 total=500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1000000\n";
+        let found = case.before(&[ROOT, ("/a", &[("memory.pressure", then)])]).only("pressure");
+        assert_eq!(found.explanation, "Some tasks waited for memory 50.0 % of the time in 5.0 s.");
+        assert_eq!(evidence(&found)[2], "/a/memory.pressure: some total 3000000 (+2500000)");
+        // Some waiting for processors is no harm.
+        let found = Case::v2(&[ROOT, ("/a", &[("cpu.pressure", now)])]).only("pressure");
+        assert_eq!(found.severity, Severity::Info);
+    }
+
+    #[test]
+    fn a_limit_of_a_device_is_seen_by_the_rate() {
+        const LIMIT: (&str, &str) = ("io.max", "8:0 rbps=1048576 wbps=max riops=max wiops=max\n");
+        let a = |stat| -> [(&str, &str); 2] { [LIMIT, ("io.stat", stat)] };
+        let (then, slow, fast) = (
+            a("8:0 rbytes=100 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"),
+            a("8:0 rbytes=1000000 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"),
+            a("8:0 rbytes=5242980 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"),
+        );
+        let b: Made<'_> = ("/a/b", &[]);
+        let found = Case::v2(&[ROOT, ("/a", &fast), b]).before(&[ROOT, ("/a", &then), b]).only("io-max");
+        assert_eq!(essence(&found), ("/a", Severity::Warning, Some("echo '8:0 rbps=max' > /sys/fs/cgroup/a/io.max")));
+        assert_eq!(
+            found.explanation,
+            "The io.max of /a, which is above, is reached: rbps of device 8:0 to 1M/s (used: 1M/s)."
+        );
+        assert_eq!(Case::v2(&[ROOT, ("/a", &slow), b]).before(&[ROOT, ("/a", &then), b]).ids(), [""; 0]);
+        // Without a second reading it is only known to be there.
+        let waits = ("io.pressure", "some avg10=30.00 avg60=0.00 avg300=0.00 total=0\n");
+        let found = Case::v2(&[ROOT, ("/a", &[LIMIT, waits])]).one("io-max");
+        assert!(found.explanation.contains("Whether for that reason is not counted"), "{found:?}");
+    }
+
+    #[test]
+    fn pressure_that_is_not_measured_is_not_none() {
+        let files = ["cpu.pressure", "memory.pressure", "io.pressure"];
+        let found = Case::v2(&[ROOT, ("/a", &[])]).without(&files).only("psi-off");
+        assert!(found.explanation.contains("booted without psi=1"), "{found:?}");
+        let found = Case::v2(&[ROOT, ("/a", &[("cgroup.pressure", "0\n")])]).without(&files).only("psi-off");
+        assert_eq!(essence(&found), ("/a", Severity::Info, Some("echo 1 > /sys/fs/cgroup/a/cgroup.pressure")));
+    }
+}

@@ -258,3 +258,117 @@ fn host(look: &Look<'_>, found: &mut Vec<Finding>) {
 pub(super) fn tasks(count: u64) -> String {
     many(count, "task")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, Made, essence, evidence};
+    use super::*;
+
+    const ROOT: Made<'_> = ("/", &[]);
+    const LIMIT: (&str, &str) = ("memory.max", "50331648\n");
+
+    #[test]
+    fn a_limit_without_a_kill() {
+        let max: &[(&str, &str)] =
+            &[("memory.events.local", "high 0\nmax 900\noom 0\n"), LIMIT, ("memory.current", "50000000\n")];
+        let found = Case::v2(&[ROOT, ("/a", max)]).one("memory-max");
+        assert_eq!(essence(&found), ("/a", Severity::Warning, Some("echo 96M > /sys/fs/cgroup/a/memory.max")));
+        assert!(
+            found.explanation.starts_with("The memory.max (48M) was reached 900 times since"),
+            "{}",
+            found.explanation
+        );
+        // Long ago, as far as can be told.
+        let ago: &[(&str, &str)] = &[("memory.events.local", "max 900\noom 0\n"), LIMIT, ("memory.current", "9\n")];
+        assert_eq!(Case::v2(&[ROOT, ("/a", ago)]).only("memory-max").severity, Severity::Info);
+        let before: &[(&str, &str)] = &[("memory.events.local", "max 899\noom 0\n")];
+        let found = Case::v2(&[ROOT, ("/a", ago)]).before(&[ROOT, ("/a", before)]).only("memory-max");
+        assert_eq!(found.severity, Severity::Warning);
+        assert_eq!(evidence(&found)[0], "/a/memory.events.local: max 900 (+1)");
+        // Where it came to a kill that is told instead.
+        let events = "max 900\noom 1\noom_kill 1\n";
+        let killed: &[(&str, &str)] = &[("memory.events.local", events), ("memory.events", events), LIMIT];
+        assert_eq!(Case::v2(&[ROOT, ("/a", killed)]).ids(), ["oom-kill"]);
+    }
+
+    #[test]
+    fn memory_high_of_one_above() {
+        let a: Made<'_> = (
+            "/a.slice",
+            &[("memory.events.local", "high 7\n"), ("memory.high", "1048576\n"), ("memory.current", "1048576\n")],
+        );
+        let found = Case::v2(&[ROOT, a, ("/a.slice/b", &[("memory.events.local", "high 0\n")])]).only("memory-high");
+        let fix = Some("systemctl set-property --runtime a.slice MemoryHigh=2M");
+        assert_eq!(essence(&found), ("/a.slice", Severity::Warning, fix));
+        assert!(found.explanation.contains("of /a.slice, which is above,"), "{}", found.explanation);
+    }
+
+    #[test]
+    fn v1_has_two_limits() {
+        let a: Made<'_> = (
+            "/a",
+            &[
+                ("memory.failcnt", "5\n"),
+                ("memory.memsw.failcnt", "6\n"),
+                ("memory.limit_in_bytes", "33554432\n"),
+                ("memory.memsw.limit_in_bytes", "67108864\n"),
+            ],
+        );
+        let case = Case::v1(&[ROOT, a]);
+        assert_eq!(case.ids(), ["memory-max", "swap-max"]);
+        assert_eq!(
+            case.one("swap-max").fix.as_deref(),
+            Some("echo 128M > /sys/fs/cgroup/a/memory.memsw.limit_in_bytes")
+        );
+    }
+
+    #[test]
+    fn whose_limit_of_swap_it_was_is_inferred() {
+        let a: Made<'_> = ("/a", &[("memory.swap.max", "1048576\n"), ("memory.swap.current", "1000000\n")]);
+        let b: Made<'_> = (
+            "/a/b",
+            &[
+                ("memory.swap.max", "max\n"),
+                ("memory.swap.current", "1000000\n"),
+                ("memory.swap.events", "max 3\nfail 3\n"),
+            ],
+        );
+        let found = Case::v2(&[ROOT, a, b]).one("swap-max");
+        assert!(found.explanation.contains("inferred from what is left, the memory.swap.max (1M) of /a"), "{found:?}");
+        let none: Made<'_> = (
+            "/a",
+            &[("memory.swap.max", "0\n"), ("memory.swap.current", "0\n"), ("memory.swap.events", "max 3\nfail 3\n")],
+        );
+        let found = Case::v2(&[ROOT, none]).only("swap-max");
+        assert!(found.explanation.ends_with("it may not swap (memory.swap.max is 0)."), "{found:?}");
+    }
+
+    #[test]
+    fn who_uses_up_what_is_left() {
+        let a: Made<'_> =
+            ("/a", &[LIMIT, ("memory.current", "50000000\n"), ("memory.stat", "inactive_file 10\nactive_file 10\n")]);
+        let case = Case::v2(&[ROOT, a, ("/a/b", &[("memory.max", "max\n"), ("memory.current", "1000\n")])]);
+        let case = case.beside(&[
+            ("/a/c", &[("memory.current", "40000000\n")]),
+            ("/a/d", &[("memory.current", "9000000\n")]),
+            ("/x/e", &[("memory.current", "90000000\n")]),
+        ]);
+        let found = case.only("near-limit");
+        assert_eq!((found.severity, &found.cgroup[..]), (Severity::Warning, &b"/a"[..]));
+        assert!(found.explanation.starts_with("47.7M of the memory.max (48M) of /a, which is above"), "{found:?}");
+        assert!(found.explanation.ends_with("/a/c beside it uses 38.1M."), "{found:?}");
+        assert!(evidence(&found).contains(&"/a/c/memory.current: 40000000".to_owned()));
+    }
+
+    #[test]
+    fn files_can_be_dropped() {
+        let a: Made<'_> = (
+            "/a",
+            &[LIMIT, ("memory.current", "50000000\n"), ("memory.stat", "inactive_file 30000000\nactive_file 10\n")],
+        );
+        assert_eq!(Case::v2(&[ROOT, a]).only("near-limit").severity, Severity::Info);
+        // There is enough.
+        let a: Made<'_> = ("/a", &[LIMIT, ("memory.current", "40000000\n")]);
+        assert_eq!(Case::v2(&[ROOT, a]).ids(), [""; 0]);
+    }
+}

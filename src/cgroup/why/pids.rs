@@ -105,3 +105,59 @@ fn raised(finding: Finding, at: &At<'_>, limit: Option<u64>) -> Finding {
         None => finding,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, Made, essence, evidence};
+    use super::*;
+
+    const ROOT: Made<'_> = ("/", &[]);
+
+    #[test]
+    fn where_the_limit_counts() {
+        let limit = [
+            ("pids.events.local", "max 4\n"),
+            ("pids.events", "max 4\n"),
+            ("pids.max", "10\n"),
+            ("pids.current", "3\n"),
+        ];
+        let none = [("pids.events.local", "max 0\n"), ("pids.events", "max 0\n"), ("pids.max", "max\n")];
+        let found = Case::v2(&[ROOT, ("/a", &none), ("/a/b", &limit)]).only("pids-max");
+        assert_eq!(essence(&found), ("/a/b", Severity::Warning, Some("echo 20 > /sys/fs/cgroup/a/b/pids.max")));
+        let found = Case::v2(&[ROOT, ("/a", &limit), ("/a/b", &none)]).before(&[ROOT, ("/a", &none), ("/a/b", &none)]);
+        let found = found.only("pids-max");
+        assert_eq!((&found.cgroup[..], found.severity), (&b"/a"[..], Severity::Critical));
+        assert!(found.explanation.starts_with("The pids.max (10) of /a, which is above, was reached 4 times in 5.0 s"));
+        assert_eq!(evidence(&found)[0], "/a/pids.events.local: max 4 (+4)");
+    }
+
+    #[test]
+    fn where_the_fork_counts_the_limit_is_inferred() {
+        let a = [("pids.max", "10\n"), ("pids.current", "10\n"), ("pids.events", "max 0\n")];
+        let b = [("pids.max", "100\n"), ("pids.current", "8\n"), ("pids.events", "max 4\n")];
+        let old = Case::v2(&[ROOT, ("/a", &a), ("/a/b", &b)]);
+        let v1 = Case::v1(&[("/", &[("release_agent", "")]), ("/a", &a), ("/a/b", &b)]);
+        let local =
+            |files: [(&'static str, &'static str); 3]| [&files[..], &[("pids.events.local", "max 4\n")]].concat();
+        let (a, b) = (local(a), local(b));
+        let option = Case::v2(&[ROOT, ("/a", &a), ("/a/b", &b)]).option("pids_localevents");
+        for case in [old, v1, option] {
+            let found = case.one("pids-max");
+            let fix = Some("echo 20 > /sys/fs/cgroup/a/pids.max");
+            assert_eq!(essence(&found), ("/a/b", Severity::Critical, fix));
+            assert!(found.explanation.contains("most likely that of /a (10 of 10 are used now). This is inferred"));
+        }
+    }
+
+    #[test]
+    fn forks_below() {
+        let none = [("pids.events", "max 3\n"), ("pids.events.local", "max 0\n")];
+        let below = [("pids.events", "max 3\n"), ("pids.events.local", "max 3\n"), ("pids.max", "5\n")];
+        let found = Case::v2(&[ROOT, ("/a", &none)]).below(&[("/a/b", &below)]).only("pids-max");
+        assert_eq!(found.cgroup, b"/a/b");
+        let below = [("pids.events", "max 3\n")];
+        let found =
+            Case::v1(&[ROOT, ("/a", &[("pids.events", "max 0\n")])]).below(&[("/a/b", &below)]).only("pids-max");
+        assert_eq!(essence(&found), ("/a/b", Severity::Warning, Some("nsx cg path /sys/fs/cgroup/a/b")));
+    }
+}

@@ -193,3 +193,37 @@ fn not_delegated(look: &Look<'_>, found: &mut Vec<Finding>) {
     }
     found.extend(by_path.into_iter().map(|(_, finding)| finding));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, Made, essence, evidence};
+    use super::*;
+
+    #[test]
+    fn controllers_have_to_be_passed_on_by_each() {
+        let levels: &[Made<'_>] = &[
+            ("/", &[("cgroup.controllers", "cpu io memory"), ("cgroup.subtree_control", "memory")]),
+            ("/a", &[("cgroup.controllers", "memory"), ("cgroup.subtree_control", "\n")]),
+            ("/a/b", &[("cgroup.controllers", "\n")]),
+        ];
+        let all = Case::v2(levels).why();
+        let fixes: Vec<&str> = all.iter().filter_map(|one| one.fix.as_deref()).collect();
+        let expected = [
+            "for f in /sys/fs/cgroup/cgroup.subtree_control /sys/fs/cgroup/a/cgroup.subtree_control; do echo '+cpu +io' > $f; done",
+            "echo +memory > /sys/fs/cgroup/a/cgroup.subtree_control",
+        ];
+        assert_eq!(fixes, expected);
+        assert!(all[0].explanation.starts_with("cpu, io: not enabled below /."), "{all:#?}");
+    }
+
+    #[test]
+    fn the_root_is_nobodys_to_give_away() {
+        let case = Case::v2(&[("/", &[])]).refused(&[".", "cgroup.procs", "cgroup.subtree_control"]);
+        let found = case.only("not-delegated");
+        assert_eq!(essence(&found), ("/", Severity::Info, None));
+        let case = Case::v2(&[("/", &[]), ("/a", &[])]).refused(&[".", "cgroup.procs"]);
+        let found = case.only("not-delegated");
+        assert_eq!(found.fix.as_deref(), Some("sudo chown \"$USER\" /sys/fs/cgroup/a /sys/fs/cgroup/a/cgroup.procs"));
+        assert_eq!(evidence(&found)[1], "/a/cgroup.procs: not writable");
+    }
+}

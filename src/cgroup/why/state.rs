@@ -167,3 +167,63 @@ fn dying(levels: &[At<'_>], found: &mut Vec<Finding>) {
         finding
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, Made, essence, evidence};
+    use super::*;
+
+    const ROOT: Made<'_> = ("/", &[]);
+
+    #[test]
+    fn the_topmost_freezer_is_named() {
+        let frozen = ("cgroup.events", "populated 1\nfrozen 1\n");
+        let asked = ("cgroup.freeze", "1\n");
+        let case = Case::v2(&[ROOT, ("/a", &[asked, frozen]), ("/a/b", &[asked, frozen]), ("/a/b/c", &[frozen])]);
+        let found = case.only("frozen");
+        assert_eq!(essence(&found), ("/a/b/c", Severity::Critical, Some("echo 0 > /sys/fs/cgroup/a/cgroup.freeze")));
+        assert!(found.explanation.starts_with("All tasks stand still: /a, which is above, was frozen."), "{found:?}");
+        assert_eq!(evidence(&found), ["/a/b/c/cgroup.events: frozen 1", "/a/cgroup.freeze: 1"]);
+        let found = Case::v2(&[ROOT, ("/a", &[asked])]).only("frozen");
+        assert_eq!(found.severity, Severity::Warning, "not done yet");
+        let case = Case::v2(&[("/x", &[]), ("/x/a", &[frozen])]);
+        assert!(case.one("frozen").explanation.contains("cannot be seen from here"));
+    }
+
+    #[test]
+    fn v1_says_who_asked() {
+        let above: Made<'_> = ("/a", &[("freezer.state", "FROZEN\n"), ("freezer.self_freezing", "1\n")]);
+        let own: Made<'_> = ("/a/b", &[("freezer.state", "FROZEN\n"), ("freezer.self_freezing", "0\n")]);
+        let found = Case::v1(&[("/", &[("release_agent", "")]), above, own]).only("frozen");
+        assert_eq!(essence(&found), ("/a/b", Severity::Critical, Some("echo THAWED > /sys/fs/cgroup/a/freezer.state")));
+        assert_eq!(evidence(&found), ["/a/b/freezer.state: FROZEN", "/a/freezer.self_freezing: 1"]);
+    }
+
+    #[test]
+    fn a_freeze_that_is_over() {
+        let usec = |text| -> [(&str, &str); 1] { [("cgroup.stat.local", text)] };
+        let (then, now) = (usec("frozen_usec 5\n"), usec("frozen_usec 1000005\n"));
+        let found = Case::v2(&[ROOT, ("/a", &now)]).before(&[ROOT, ("/a", &then)]).only("frozen");
+        assert_eq!(
+            (found.explanation.as_str(), found.severity),
+            ("It was frozen for 1.0 s in 5.0 s.", Severity::Warning)
+        );
+        assert_eq!(Case::v2(&[ROOT, ("/a", &now)]).ids(), [""; 0]);
+    }
+
+    #[test]
+    fn removed_meanwhile() {
+        let case = Case::v2(&[ROOT, ("/a", &[])]).before(&[ROOT, ("/a", &[])]).seen(Seen::Removed);
+        let found = case.only("removed");
+        assert!(found.explanation.starts_with("The cgroup was removed in 5.0 s;"), "{found:?}");
+        assert_eq!(essence(&found), ("/a", Severity::Warning, Some("nsx cg why /sys/fs/cgroup")));
+    }
+
+    #[test]
+    fn no_more_cgroups_can_be_made() {
+        let a: Made<'_> = ("/a", &[("cgroup.max.depth", "1\n")]);
+        let found = Case::v2(&[ROOT, a, ("/a/b", &[])]).only("children-max");
+        assert_eq!(essence(&found), ("/a/b", Severity::Warning, Some("echo max > /sys/fs/cgroup/a/cgroup.max.depth")));
+        assert!(found.explanation.contains("the cgroup.max.depth (1) of /a, which is above, is reached"), "{found:?}");
+    }
+}
