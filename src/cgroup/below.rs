@@ -86,9 +86,8 @@ impl Reading {
             if !has_below(ladder, reading.subject.pid.is_some()) {
                 continue;
             }
-            let start = ladder.levels.last().map_or_else(|| ladder.path.clone(), |level| level.path.clone());
             let prunes = prunes(&cgroups.hierarchies[hierarchy], ladder);
-            let (below, cut) = walk(&cgroups.hierarchies[hierarchy], &start, prunes, &mut reader);
+            let (below, cut) = walk(&cgroups.hierarchies[hierarchy], &ladder.path, prunes, &mut reader);
             reading.below.extend(below.into_iter().map(|level| Nearby { hierarchy, level }));
             reading.cut |= cut;
         }
@@ -99,9 +98,7 @@ impl Reading {
 
 /// Says whether what is below has to do with it. Below a process in the root is everything else on the host.
 fn has_below(ladder: &Ladder, is_process: bool) -> bool {
-    let Some(last) = ladder.levels.last().filter(|_| matches!(ladder.seen, Seen::Whole | Seen::Removed)) else {
-        return false;
-    };
+    let Some(last) = ladder.leaf() else { return false };
     if last.files.version == Version::V1 || last.files.is_root() {
         return !(is_process && last.files.is_root());
     }

@@ -168,9 +168,10 @@ fn near(look: &Look<'_>, one: &Effective) -> Option<Finding> {
         _ => one.knob.usage,
     };
     let is_above = at.is_above();
-    let whose = if is_above { format!(" of {}, which is above", at.name()) } else { String::new() };
+    let whose = if is_above { format!(" of {}, which is above,", at.name()) } else { String::new() };
+    let left_words = if left == 0 { "nothing".to_owned() } else { amount(left) };
     let mut explanation =
-        format!("{} of the {name} ({}){whose} are used: {} left.", amount(usage), amount(limit), amount(left));
+        format!("{} of the {name} ({}){whose} are used: {left_words} is left.", amount(usage), amount(limit));
     let mut evidence: Vec<Evidence> = at.says(&name).into_iter().collect();
     evidence.extend(usage_file.and_then(|file| at.says(&file.replace('*', &key))));
     let mut severity = Severity::Warning;
@@ -183,7 +184,8 @@ fn near(look: &Look<'_>, one: &Effective) -> Option<Finding> {
             severity = Severity::Info;
             explanation.push_str(&format!(" {} of that are files, which can be dropped.", size(cache)));
         } else {
-            explanation.push_str(&format!(" Of that only {} are files, which could be dropped.", size(cache)));
+            let files = if cache == 0 { "Nothing".to_owned() } else { format!("Only {}", size(cache)) };
+            explanation.push_str(&format!(" {files} of that is files, which could be dropped."));
         }
     }
     if is_above && let Some(usage_file) = usage_file {

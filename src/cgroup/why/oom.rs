@@ -113,15 +113,15 @@ impl<'a> Memory<'a> {
         let may_be = |at: &&At<'_>| holds(self.start, at.path()) && self.kills_of(at) > 0;
         let mut victims: Vec<At<'_>> = self.all.iter().filter(may_be).copied().collect();
         victims.sort_by_key(|at| std::cmp::Reverse(self.kills_of(at)));
-        // Where the cgroup itself was not reached, those that are named are other ones.
         let leaf = self.levels.last();
         let hierarchy = self.all.first().map(|at| at.hierarchy);
         let seen = hierarchy.and_then(|hierarchy| Some(&self.look.now.subject.ladder(hierarchy)?.seen));
-        if let (Some(leaf), Some(Seen::Whole | Seen::Removed)) = (leaf, seen) {
-            self.kills_in_removed(leaf, &victims, found);
-        }
-        if seen != Some(&Seen::Whole) {
-            return;
+        match (seen, leaf) {
+            (Some(Seen::Whole), Some(leaf)) => self.kills_in_removed(leaf, &victims, found),
+            (Some(Seen::Whole), None) => {}
+            (Some(Seen::Removed), Some(above)) => return found.extend(self.kill_with_removal(above)),
+            // Where the cgroup itself was not reached, those that are named are other ones.
+            _ => return,
         }
         let rest = total(victims.iter().skip(MOST).map(|at| self.kills_of(at)));
         found.extend(victims.iter().take(MOST).map(|victim| self.kill(victim)));
@@ -159,6 +159,10 @@ impl<'a> Memory<'a> {
             evidence.extend(hitter.says(hitter.knob_file(Memory::knob(hitter))));
         }
         let reached = times(self.hits_of(hitter));
+        let reached = match self.version {
+            Version::V2 => reached,
+            Version::V1 => format!("{reached} (each try to make room counts)"),
+        };
         let limit = Memory::limit(hitter);
         let reason = match hitter.path() == victim.path() {
             true => format!("it reached its own {limit} {reached}"),
@@ -180,12 +184,7 @@ impl<'a> Memory<'a> {
             if exact { "" } else { " This kernel does not tell its own limit from one of another cgroup below it." };
         let finding =
             victim.finding("oom-kill", Severity::Critical, format!("{killed}: {reason}.{others}{exact}{group}"));
-        let value = hitter.limit(Memory::knob(hitter));
-        let finding = finding.with(evidence);
-        match value {
-            Some(value) => finding.fixed_by(hitter.set(Memory::knob(hitter), &twice(value))),
-            None => finding,
-        }
+        raised(finding.with(evidence), Some(hitter))
     }
 
     /// A kill for which no limit was reached.
@@ -243,7 +242,33 @@ impl<'a> Memory<'a> {
         evidence.extend(leaf.counted("memory.events.local", "oom_kill"));
         evidence.extend(leaf.counted("memory.events", "oom"));
         evidence.extend(hitters.iter().flat_map(|at| self.hits(at)));
-        found.push(leaf.finding("oom-kill", Severity::Critical, explanation).with(evidence));
+        let finding = leaf.finding("oom-kill", Severity::Critical, explanation).with(evidence);
+        found.push(raised(finding, hitters.first()));
+    }
+
+    /// A cgroup that went while it was watched has left its kills in the counts of the one above, among those of others.
+    fn kill_with_removal(&self, above: &At<'a>) -> Option<Finding> {
+        let kills =
+            above.grown("memory.events", "oom_kill").saturating_sub(above.grown("memory.events.local", "oom_kill"));
+        if self.look.before.is_none() || kills == 0 {
+            return None;
+        }
+        let hitters = self.hitters(above);
+        let reason = match hitters.first() {
+            Some(hitter) => format!("the {} of {} was reached", Memory::limit(hitter), hitter.name()),
+            None => "the limit was none that is still there".to_owned(),
+        };
+        let explanation = format!(
+            "{} {} below {}: in the cgroup that was asked about, which has been removed, or in another one there; {reason}.",
+            killed(kills),
+            self.look.since(),
+            above.name()
+        );
+        let evidence =
+            above.counted("memory.events", "oom_kill").into_iter().chain(above.counted("memory.events", "oom"));
+        let finding = above.finding("oom-kill", Severity::Critical, explanation).with(evidence);
+        let finding = finding.with(hitters.iter().flat_map(|at| self.hits(at)));
+        Some(raised(finding, hitters.first()))
     }
 
     /// Limits that were reached without a kill on or below the cgroup.
@@ -278,11 +303,7 @@ impl<'a> Memory<'a> {
                 );
                 at.finding("oom-no-kill", self.look.severity_of_growth(Severity::Warning, false), explanation)
             };
-            let finding = finding.with(evidence);
-            found.push(match at.limit("memory.max") {
-                Some(value) => finding.fixed_by(at.set("memory.max", &twice(value))),
-                None => finding,
-            });
+            found.push(raised(finding.with(evidence), Some(at)));
         }
     }
 
@@ -312,6 +333,15 @@ impl<'a> Memory<'a> {
             found.push(finding.fixed_by(super::words::write("0", &at.file("memory.oom_control"))));
         }
     }
+}
+
+/// Adds the command that raises the limit that was reached.
+fn raised(finding: Finding, hitter: Option<&At<'_>>) -> Finding {
+    let fix = hitter.and_then(|at| {
+        let knob = Memory::knob(at);
+        Some(at.set(knob, &twice(at.limit(knob)?)))
+    });
+    Finding { fix, ..finding }
 }
 
 fn total(counts: impl Iterator<Item = u64>) -> u64 {
@@ -446,7 +476,11 @@ mod tests {
         case.now.subject.ladders[0].path = b"/a/b".to_vec();
         let case = case.seen(Seen::Removed);
         assert_eq!(case.ids(), ["oom-kill", "removed"]);
-        assert!(case.one("oom-kill").explanation.starts_with("1 process was killed in 5.0 s in cgroups below"));
+        assert!(
+            case.one("oom-kill")
+                .explanation
+                .starts_with("1 process was killed in 5.0 s below /a: in the cgroup that was")
+        );
     }
 
     /// Before Linux 5.2 there is no memory.events.local.

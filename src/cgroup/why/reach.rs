@@ -43,8 +43,16 @@ fn ended(look: &Look<'_>, found: &mut Vec<Finding>) {
     let Some(hierarchy) = look.unified() else { return };
     let Some(ladder) = look.now.subject.ladder(hierarchy).filter(|ladder| ladder.seen == Seen::Whole) else { return };
     let levels = look.levels(hierarchy);
+    let kind = levels.last().and_then(|leaf| leaf.files().get("cgroup.type")).unwrap_or_default().trim_ascii();
+    // Only some controllers can reach a threaded cgroup, and none one that is invalid.
+    let could_be = |controller: Controller| match kind {
+        b"domain invalid" => false,
+        b"threaded" => !matches!(controller, Controller::Memory | Controller::Io),
+        _ => true,
+    };
     let mut ends: Vec<(usize, Vec<Controller>)> = Vec::new();
-    for (controller, level) in controllers_that_end_above(ladder).into_iter().filter(|(one, _)| MAIN.contains(one)) {
+    let ended = controllers_that_end_above(ladder).into_iter();
+    for (controller, level) in ended.filter(|(one, _)| MAIN.contains(one) && could_be(*one)) {
         match ends.iter_mut().find(|(end, _)| *end == level) {
             Some((_, controllers)) => controllers.push(controller),
             None => ends.push((level, vec![controller])),
@@ -65,7 +73,7 @@ fn ended(look: &Look<'_>, found: &mut Vec<Finding>) {
             levels[level..levels.len() - 1].iter().map(|at| quoted(&at.file("cgroup.subtree_control"))).collect();
         let fix = match &files[..] {
             [file] => format!("echo {} > {file}", quoted(words.as_bytes())),
-            files => format!("for f in {}; do echo {} > $f; done", files.join(" "), quoted(words.as_bytes())),
+            files => format!("for f in {}; do echo {} > \"$f\"; done", files.join(" "), quoted(words.as_bytes())),
         };
         let finding = leaf.finding("controller-off", Severity::Info, explanation);
         found.push(finding.with(at.says("cgroup.subtree_control")).with(leaf.says("cgroup.controllers")).fixed_by(fix));
@@ -209,7 +217,7 @@ mod tests {
         let all = Case::v2(levels).why();
         let fixes: Vec<&str> = all.iter().filter_map(|one| one.fix.as_deref()).collect();
         let expected = [
-            "for f in /sys/fs/cgroup/cgroup.subtree_control /sys/fs/cgroup/a/cgroup.subtree_control; do echo '+cpu +io' > $f; done",
+            "for f in /sys/fs/cgroup/cgroup.subtree_control /sys/fs/cgroup/a/cgroup.subtree_control; do echo '+cpu +io' > \"$f\"; done",
             "echo +memory > /sys/fs/cgroup/a/cgroup.subtree_control",
         ];
         assert_eq!(fixes, expected);
