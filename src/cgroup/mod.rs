@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod below;
 pub mod effective;
 pub mod events;
 pub mod files;
@@ -15,6 +16,7 @@ pub mod layout;
 pub mod parse;
 pub mod share;
 pub mod tree;
+pub mod why;
 
 pub use effective::{Binder, Bound, Cpus, Effective, Step};
 pub use events::{Event, Scope, Throttling};
@@ -24,3 +26,4 @@ pub use host::{Cgroups, Home, Host, Opened};
 pub use ladder::{Ladder, Level, Seen, Subject};
 pub use layout::{Hierarchy, Layout, Place};
 pub use tree::{Depth, Sample, Tree, TreeGap, read_tree};
+pub use why::{Finding, Severity};
