@@ -149,7 +149,11 @@ impl<'a> Memory<'a> {
         if as_group {
             evidence.extend(victim.counted(kill_file, "oom_group_kill"));
         }
-        let group = if as_group { " All of a group die together, by memory.oom.group." } else { "" };
+        let group = if as_group {
+            " All of a group die together, by memory.oom.group; the kernel counts the one it chose twice."
+        } else {
+            ""
+        };
         let Some(hitter) = hitters.first() else { return self.kill_by_nobody(victim, &killed, evidence) };
         if hitter.path() != victim.path() {
             evidence.extend(self.hits(victim));
@@ -204,8 +208,16 @@ impl<'a> Memory<'a> {
             );
             victim.finding("oom-host", Severity::Critical, explanation)
         } else {
+            let unseen = match victim.files().keyed("memory.stat", "hierarchical_memory_limit") {
+                Some(limit) if self.levels.iter().all(|at| at.limit("memory.max").is_none_or(|seen| limit < seen)) => {
+                    evidence.extend(victim.counted("memory.stat", "hierarchical_memory_limit"));
+                    format!(" The kernel says that one above limits it to {}.", size(limit))
+                }
+                _ => String::new(),
+            };
             let explanation = format!(
-                "{killed}, and no limit that can be seen from here was reached: either one above {top} was, or the host ran out of memory."
+                "{killed}, and no limit that can be seen from here was reached: either one above {top} was, or the host ran out of \
+                 memory.{unseen}"
             );
             victim.finding("oom-kill", Severity::Critical, explanation)
         };
