@@ -1,7 +1,7 @@
 //! Reading what `why` is asked about: the cgroups on the way, those below in which something was counted, and those beside that use up what
 //! little is left.
 //!
-//! How much is read is bounded, whatever the host has: see [`MOST`]. Not here: what it means (`cgroup::why`).
+//! How much is read is bounded, whatever the host has. Not here: what it means (`cgroup::why`).
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
