@@ -1,7 +1,7 @@
 //! Reading what `why` is asked about: the cgroups on the way, those below in which something was counted, and those beside that use up what
 //! little is left.
 //!
-//! How much is read is bounded, whatever the host has: see [`MOST`]. Not here: what it means (`cgroup::why`).
+//! How much is read is bounded, whatever the host has. Not here: what it means (`cgroup::why`).
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -16,26 +16,23 @@ use crate::model::cgroup::{Controller, Limit, Version};
 use crate::sys::dir::{self, DirReader};
 use crate::sys::{Errno, cgroupfs};
 
-/// No more cgroups below are looked at: it takes ten microseconds or two for each.
+/// No more cgroups below are looked at: each takes some twenty microseconds.
 const MOST: usize = 10_000;
 
 /// No more cgroups beside each other are looked at.
 const MOST_BESIDE: usize = 1000;
 
-/// The counters that are looked for below, of memory and of tasks, and what goes with them.
-const COUNTERS: [&str; 7] = [
-    "memory.events",
-    "memory.events.local",
-    "memory.oom_control",
-    "memory.failcnt",
-    "memory.memsw.failcnt",
-    "pids.events",
-    "pids.events.local",
+/// The counters that are looked for below, of memory and of tasks, and the limits that are read where one of them has counted something.
+const FILES_V2: [&[&str]; 2] = [
+    &["memory.events", "memory.events.local", "pids.events", "pids.events.local"],
+    &["memory.max", "pids.max", "pids.current"],
 ];
 
-/// The limits that are read where one of them has counted something.
-const LIMITS: [&str; 5] =
-    ["memory.max", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "pids.max", "pids.current"];
+/// The same for v1, where each counts for itself alone.
+const FILES_V1: [&[&str]; 2] = [
+    &["memory.oom_control", "memory.failcnt", "memory.memsw.failcnt", "pids.events"],
+    &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "pids.max", "pids.current"],
+];
 
 impl Facts {
     /// Finds out what there is to know of the host and of what the caller may do. A captured tree is nobody's to change.
@@ -128,6 +125,7 @@ fn prunes(opened: &Opened, ladder: &Ladder) -> bool {
 fn walk(opened: &Opened, start: &[u8], prunes: bool, reader: &mut DirReader) -> (Vec<Level>, bool) {
     let mut found = Vec::new();
     let mut looked_at = 0;
+    let [counters, limits] = if opened.hierarchy.version == Version::V2 { FILES_V2 } else { FILES_V1 };
     let mut waiting = vec![start.to_vec()];
     while let Some(path) = waiting.pop() {
         // One that goes meanwhile has nothing to say any more.
@@ -147,9 +145,9 @@ fn walk(opened: &Opened, start: &[u8], prunes: bool, reader: &mut DirReader) -> 
                     }
                 }
             };
-            read(&COUNTERS, &mut level.files);
+            read(counters, &mut level.files);
             if has_counted(&level.files) {
-                read(&LIMITS, &mut level.files);
+                read(limits, &mut level.files);
                 found.push(level);
             } else if prunes {
                 continue;

@@ -216,11 +216,11 @@ mod tests {
         }
     }
 
-    /// The hierarchies of the machine that the test runs on: nothing of them but their number matters.
+    /// On the hierarchies of the machine that the test runs on, whatever they are.
     fn show(findings: &[Finding], print: impl Fn(&Why<'_>, &mut Vec<u8>) -> io::Result<()>) -> String {
         let proc = ProcRoot::open(Path::new("/proc")).expect("/proc");
         let cgroups = Cgroups::open(&proc).expect("hierarchies");
-        let subject = Subject { pid: None, ladders: Vec::new(), affinity: None };
+        let subject = Subject::of_process(&cgroups, &proc, &proc.own_process().expect("itself")).expect("its cgroups");
         let now = Reading { subject, below: Vec::new(), beside: Vec::new(), cut: false };
         let mut out = Vec::new();
         print(&Why::new(&cgroups, &now, Some(Duration::from_secs(5)), findings), &mut out).expect("printed");
