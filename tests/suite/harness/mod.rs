@@ -6,6 +6,7 @@ pub mod fake;
 pub mod fixture;
 pub mod held;
 pub mod report;
+mod schema;
 pub mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use nix::libc;
 use serde_json::Value;
 
 pub use declare::{Module, Need, Place, is_cgroup2, linux_before, quiet, test};
+pub use schema::document;
 
 /// Returns the nsx that was built for this test, in a place that every user can run it from.
 pub fn nsx_path() -> &'static Path {
@@ -88,19 +90,6 @@ pub fn fails(arguments: &[&str], code: i32) -> String {
 pub fn ls_json(arguments: &[&str]) -> Value {
     let all: Vec<&str> = ["ls", "--json"].into_iter().chain(arguments.iter().copied()).collect();
     document(&run(&all))
-}
-
-/// Parses a document of schema `nsx.ls/1` and holds it against that.
-pub fn document(json: &str) -> Value {
-    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let schema = serde_json::from_str(include_str!("../../schema/ls.json")).expect("the schema is JSON");
-        jsonschema::validator_for(&schema).expect("the schema is one")
-    });
-    let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
-    let errors: Vec<String> =
-        SCHEMA.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "against the schema: {errors:#?}");
-    document
 }
 
 /// Returns the namespace with this inode from a document.
