@@ -71,6 +71,18 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8 and nothing else")
 }
 
+/// Makes sure that what was printed is fit for a terminal: UTF-8, and no control character but the end of a line.
+pub fn fit(printed: &[u8]) -> String {
+    let text = String::from_utf8(printed.to_vec()).expect("UTF-8");
+    for character in text.chars() {
+        let harmless = character == '\n'
+            || !(character.is_control()
+                || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}'));
+        assert!(harmless, "{character:?} in {text}");
+    }
+    text
+}
+
 /// Runs nsx, which must succeed, and returns its standard output.
 pub fn run(arguments: &[&str]) -> String {
     let output = output(&mut nsx(arguments));
@@ -142,4 +154,19 @@ pub fn child_of(parent: u32) -> u32 {
 /// Returns a path in the source tree.
 pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Compares a committed file with what it has to be, or writes it: `NSX_BLESS=1`. `module` is the one that does.
+pub fn committed(path: &str, content: &str, module: &str) {
+    let file = source(path);
+    if std::env::var_os("NSX_BLESS").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&file, content).expect("written");
+        return;
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        there == content,
+        "{path} is not what the code says; write it with: NSX_BLESS=1 cargo test --test suite {module}"
+    );
 }
