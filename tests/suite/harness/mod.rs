@@ -1,5 +1,6 @@
 //! What all tests share: running nsx, declaring needs, fixtures that clean up after themselves.
 
+pub mod cgroup;
 pub mod declare;
 pub mod enter;
 pub mod fake;
