@@ -110,7 +110,7 @@ pub(super) fn filters() {
     assert_eq!(of(&["--where", "nprocs == 1 and pidsmax > 1000000"]), ["free"], "none is more than any number");
     assert_eq!(of(&["--where", "path =~ '/f'"]), ["free", "full"]);
     assert_eq!(of(&["--where", "not pidseff < 4"]), ["", "free", "half"]);
-    assert_eq!(of(&["--where", "mem > 0 and nprocs > 0", "--limits-only", "--over", "60"]), ["full"]);
+    assert_eq!(of(&["--where", "mem >= 0 and nprocs > 0", "--limits-only", "--over", "60"]), ["full"]);
     // In a tree, what is chosen is shown with those above.
     let text = run(&["cg", "ls", &top, "--over", "99%", "-n", "-o", "CGROUP"]);
     assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>(), [&top, "└─full"]);
