@@ -291,7 +291,11 @@ fn lists(base: Effective, ladder: &Ladder) -> Option<Effective> {
     let is_leaf = place + 1 == ladder.levels.len();
     let here = level.files.get(base.file).filter(|_| is_leaf).map(text).unwrap_or_default();
     // The lowest that asked for less than it could have had.
-    let asks = |files: &Files| files.get(base.file).is_some_and(|list| !list.trim_ascii().is_empty());
+    let asks = |files: &Files| {
+        // At the root of v1 stands what there is, and nobody can write to it.
+        let is_given = files.version == Version::V1 && files.is_root();
+        !is_given && files.get(base.file).is_some_and(|list| !list.trim_ascii().is_empty())
+    };
     let by = ladder.levels[..=place].iter().rposition(|level| asks(&level.files)).map(Binder::Level);
     let count = parse::list_len(effective.as_bytes()).map(Limit::Value);
     let steps = ladder.levels.iter().map(|level| Step {

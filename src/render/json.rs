@@ -21,6 +21,19 @@ pub(super) struct Text<'a> {
     pub(super) bytes: Option<&'a [u8]>,
 }
 
+/// The same, of bytes that were put together for it.
+pub(super) struct OwnedText {
+    pub(super) key: &'static str,
+    pub(super) raw_key: &'static str,
+    pub(super) bytes: Option<Vec<u8>>,
+}
+
+impl Serialize for OwnedText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Text { key: self.key, raw_key: self.raw_key, bytes: self.bytes.as_deref() }.serialize(serializer)
+    }
+}
+
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -28,19 +28,8 @@ pub fn module() -> Module {
     Module { name: "generated", places: &[], tests }
 }
 
-/// Compares a committed file with what it has to be, or writes it.
 fn committed(path: &str, content: &str) {
-    let file = source(path);
-    if std::env::var_os("NSX_BLESS").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-        std::fs::write(&file, content).expect("written");
-        return;
-    }
-    let there = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        there == content,
-        "{path} is not what the code says; write it with: NSX_BLESS=1 cargo test --test suite generated"
-    );
+    super::harness::committed(path, content, "generated");
 }
 
 /// Returns the commands, each with the name of its man page: `nsx`, `nsx-ls`.

@@ -11,6 +11,10 @@ mod harness;
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
 mod enosys;
+// nsx cg ls, show and path on cgroups that are made for it.
+mod cg;
+// What nsx cg shows of cgroups that real kernels had.
+mod cg_recorded;
 // The cgroup of a target that is entered.
 mod cgroups;
 // Entering on kernels that lack something.
@@ -69,6 +73,8 @@ use harness::{Module, Place};
 
 fn modules() -> Vec<Module> {
     vec![
+        cg::module(),
+        cg_recorded::module(),
         cgroups::module(),
         cli::module(),
         contexts::module(),

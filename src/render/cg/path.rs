@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::show::json::PathJson;
+use super::show::unit;
 use super::{HierarchyJson, LimitJson, bound_by, bound_kind, limit};
 use crate::cgroup::effective::effective;
 use crate::cgroup::{Binder, Cgroups, Effective, Step, Subject};
@@ -78,7 +79,7 @@ impl<'a> Path<'a> {
         }
         let host = |one: &&Effective| match one.effective.by {
             Some(Binder::Host) => Cell::new(
-                format!("{}*{}", limit(one.effective.limit, one.knob.unit), mark_room(one, Binder::Host)),
+                format!("{}*{}", limit(one.effective.limit, unit(one)), mark_room(one, Binder::Host)),
                 Style::Binding,
             ),
             _ if one.headroom.by == Some(Binder::Host) => Cell::new("<", Style::Warning),
@@ -86,7 +87,7 @@ impl<'a> Path<'a> {
         };
         let unseen = |one: &&Effective| match one.effective.by {
             Some(Binder::OutOfSight) => {
-                Cell::new(format!("{}*", limit(one.effective.limit, one.knob.unit)), Style::Binding)
+                Cell::new(format!("{}*", limit(one.effective.limit, unit(one))), Style::Binding)
             }
             _ => Cell::new("", Style::Plain),
         };
@@ -115,7 +116,7 @@ impl<'a> Path<'a> {
         let room = mark_room(one, Binder::Level(place));
         let text = match step.limit {
             None => "-".to_owned(),
-            set => format!("{}{mark}{room}", limit(set, one.knob.unit)),
+            set => format!("{}{mark}{room}", limit(set, unit(one))),
         };
         let style = match (binds, room) {
             (true, _) => Style::Binding,
@@ -143,7 +144,7 @@ impl<'a> Path<'a> {
                 knob: one.knob.name,
                 key: one.key.as_deref(),
                 hierarchy: self.cgroups.hierarchies[one.hierarchy].hierarchy.id,
-                unit: one.knob.unit.name(),
+                unit: unit(one).name(),
                 effective: one.effective.limit.into(),
                 bound_by: Text { key: "bound_by", raw_key: "bound_by_raw", bytes: by },
                 bound_kind: bound_kind(one.effective),

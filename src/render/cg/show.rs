@@ -307,7 +307,7 @@ impl<'a> Show<'a> {
 const PRESSURES: [(&str, &str); 3] = [("cpu", "cpu.pressure"), ("memory", "memory.pressure"), ("io", "io.pressure")];
 
 /// The knobs of io.max are of two units.
-fn unit(one: &Effective) -> Unit {
+pub(super) fn unit(one: &Effective) -> Unit {
     let is_operations = |key: &str| key.ends_with(" riops") || key.ends_with(" wiops");
     match one.knob.unit {
         Unit::BytesPerSecond if one.key.as_deref().is_some_and(is_operations) => Unit::OperationsPerSecond,
@@ -322,7 +322,8 @@ fn is_interesting(one: &Effective) -> bool {
     let is_default = match one.knob.rule {
         Rule::Share => matches!(one.here, None | Some(Limit::Value(100 | 1024))),
         Rule::Any | Rule::Protection => {
-            one.effective.limit == Some(Limit::Value(0)) && one.here == Some(Limit::Value(0))
+            let is_off = |limit| matches!(limit, None | Some(Limit::Value(0)));
+            is_off(one.effective.limit) && is_off(one.here)
         }
         Rule::Kernel => one.effective.by.is_none(),
         _ => nothing || one.effective.by == Some(crate::cgroup::Binder::Host),

@@ -8,7 +8,7 @@ use super::{PRESSURES, Show, unit};
 use crate::cgroup::{Cgroups, Effective, Event, Ladder, Scope, Seen, parse};
 use crate::model::cgroup::Controller;
 use crate::render::cg::{HierarchyJson, HomeJson, LimitJson, bound_by, bound_kind};
-use crate::render::json::{self, Text};
+use crate::render::json::{self, OwnedText, Text};
 
 impl Show<'_> {
     /// Prints the document of schema `nsx.cg.show/1`.
@@ -103,7 +103,8 @@ pub(in crate::render) struct PathJson<'a> {
     path: Text<'a>,
     #[serde(flatten)]
     path_inside: Text<'a>,
-    directory: Option<String>,
+    #[serde(flatten)]
+    directory: OwnedText,
     inode: Option<u64>,
     seen: &'static str,
     error: Option<String>,
@@ -126,7 +127,7 @@ impl<'a> PathJson<'a> {
             hierarchy: opened.hierarchy.id,
             path: Text { key: "path", raw_key: "path_raw", bytes: Some(&ladder.path) },
             path_inside: Text { key: "path_inside", raw_key: "path_inside_raw", bytes: ladder.path_inside.as_deref() },
-            directory: opened.directory(&ladder.path).map(|path| String::from_utf8_lossy(&path).into_owned()),
+            directory: OwnedText { key: "directory", raw_key: "directory_raw", bytes: opened.directory(&ladder.path) },
             inode: leaf.and_then(|leaf| leaf.inode),
             seen,
             error,
