@@ -58,7 +58,7 @@ pub(super) fn nothing() {
         assert!(fails("4194305").contains("4194305"));
         let error = fails(&net);
         assert!(error.contains("is a namespace, not a process"), "{error}");
-        assert_eq!(fails(&format!("{net}")), error);
+        assert_eq!(fails(&net.to_string()), error);
     }
     for target in ["garbage", "net:x", "-1", "cgroup:x", ""] {
         let error = super::super::harness::fails(&["cg", "show", "--", target], 2);
