@@ -57,8 +57,18 @@ pub fn binder(by: Option<Binder>, ladder: &Ladder) -> String {
         Some(Binder::Host) => "(host)".to_owned(),
         Some(Binder::OutOfSight) => "(out of sight)".to_owned(),
         Some(Binder::Level(level)) if level + 1 == ladder.levels.len() && level > 0 => ".".to_owned(),
-        Some(Binder::Level(level)) => sanitize(ladder.levels.get(level).map_or(b"", |found| &found.path)).into_owned(),
+        Some(Binder::Level(level)) => level_name(ladder, level),
     }
+}
+
+/// Names a cgroup on a ladder: by its last part, as long as that tells it from the others there.
+pub fn level_name(ladder: &Ladder, level: usize) -> String {
+    let Some(found) = ladder.levels.get(level) else { return String::new() };
+    let last = |path: &[u8]| path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
+    let name = last(&found.path);
+    let alike = ladder.levels.iter().filter(|other| last(&other.path) == name).count();
+    let is_short = !name.is_empty() && alike == 1 && level > 0;
+    sanitize(if is_short { &name } else { &found.path }).into_owned()
 }
 
 /// Names a hierarchy: `v2`, `v1 memory`, `v1 name=systemd`.

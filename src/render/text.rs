@@ -75,6 +75,29 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// Breaks a text between words. What is too long for a line has one of its own.
+pub fn wrap(text: &str, columns: Option<usize>) -> Vec<String> {
+    let Some(columns) = columns else { return vec![text.to_owned()] };
+    let mut lines = vec![String::new()];
+    let mut taken = 0;
+    for word in text.split(' ') {
+        let wide = self::width(word);
+        if taken > 0 && taken + 1 + wide > columns {
+            lines.push(String::new());
+            taken = 0;
+        }
+        if let Some(line) = lines.last_mut() {
+            if taken > 0 {
+                line.push(' ');
+                taken += 1;
+            }
+            line.push_str(word);
+            taken += wide;
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -106,6 +129,13 @@ mod tests {
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("command", 1), "…");
         assert_eq!(cut("command", 0), "");
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words() {
+        assert_eq!(wrap("a bc def", Some(4)), ["a bc", "def"]);
+        assert_eq!(wrap("abcdef g", Some(4)), ["abcdef", "g"]);
+        assert_eq!(wrap("a bc def", None), ["a bc def"]);
     }
 
     proptest! {

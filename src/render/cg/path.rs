@@ -71,9 +71,21 @@ impl<'a> Path<'a> {
             lines.push(std::iter::once(Cell::new("", Style::Plain)).chain(shown.iter().map(key)).collect());
         }
         let leaves: Vec<&[u8]> = self.subject.ladders.iter().map(|ladder| &ladder.path[..]).collect();
+        let base = self
+            .rows
+            .first()
+            .map_or(0, |top| if *top == b"/" { 0 } else { top.iter().filter(|&&byte| byte == b'/').count() });
         for row in &self.rows {
             let name = if leaves.contains(row) { Style::Own } else { Style::Plain };
-            let mut line = vec![Cell::new(sanitize(row), name)];
+            // A path is as long as its ladder is deep; its last part and where it stands say the same.
+            let depth = row.iter().filter(|&&byte| byte == b'/').count();
+            let last = row.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let is_top = *row == b"/" || !self.rows.iter().any(|above| is_below(row, above));
+            let mut first = if is_top { sanitize(row).into_owned() } else { format!("└─{}", sanitize(last)) };
+            let branches = if is_top { String::new() } else { "  ".repeat(depth.saturating_sub(base + 1)) };
+            first.insert_str(0, &branches);
+            let branches = if is_top { 0 } else { branches.len() + "└─".len() };
+            let mut line = vec![Cell { text: first, style: name, branches }];
             line.extend(shown.iter().map(|one| self.cell(one, row)));
             lines.push(line);
         }
@@ -106,7 +118,7 @@ impl<'a> Path<'a> {
                 std::iter::once(Cell::new("(host)", Style::Initial)).chain(of_host).collect(),
             );
         }
-        Table { columns: &heads, lines, tree: false, headings, width, color }.print(to)
+        Table { columns: &heads, lines, tree: true, headings, width, color }.print(to)
     }
 
     fn cell(&self, one: &Effective, row: &[u8]) -> Cell {
@@ -176,6 +188,10 @@ impl<'a> Path<'a> {
             binds_headroom: one.headroom.by == Some(Binder::Level(place)),
         })
     }
+}
+
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    above == b"/" || path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn mark_room(one: &Effective, binder: Binder) -> &'static str {

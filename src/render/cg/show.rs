@@ -10,7 +10,7 @@ use crate::cgroup::{Cgroups, Cpus, Effective, Event, Ladder, Scope, Seen, Subjec
 use crate::model::cgroup::{Controller, Limit, Rule, Unit, Version};
 use crate::render::style::Style;
 use crate::render::table::{Cell, Head, Line, Table};
-use crate::render::text::sanitize;
+use crate::render::text::{sanitize, wrap};
 
 pub(super) mod json;
 
@@ -87,7 +87,13 @@ impl<'a> Show<'a> {
         for (what, text) in facts {
             let pad = " ".repeat(wide - what.len());
             let what = if color { Style::Heading.paint().style(what).to_string() } else { what.to_owned() };
-            writeln!(to, "{what}{pad}  {text}")?;
+            let room = width.map(|width| width.saturating_sub(wide + 2).max(20));
+            for (place, part) in wrap(&text, room).into_iter().enumerate() {
+                match place {
+                    0 => writeln!(to, "{what}{pad}  {part}")?,
+                    _ => writeln!(to, "{:wide$}  {part}", "")?,
+                }
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::cgroup::why::{Evidence, Reading};
 use crate::cgroup::{Cgroups, Finding, Severity};
 use crate::render::json::{self, Text};
 use crate::render::style::Style;
-use crate::render::text::{sanitize, width as width_of};
+use crate::render::text::{sanitize, wrap};
 
 /// What was found, and where it was looked for.
 pub struct Why<'a> {
@@ -114,29 +114,6 @@ fn says(evidence: &Evidence) -> String {
     let key = if evidence.key.is_empty() { String::new() } else { format!("{} ", sanitize(evidence.key.as_bytes())) };
     let change = evidence.change.map_or_else(String::new, |change| format!(" ({change:+})"));
     format!("{key}{}{change}", sanitize(evidence.value.as_bytes()))
-}
-
-/// Breaks a text between words. What is too long for a line has one of its own.
-fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
-    let Some(width) = width else { return vec![text.to_owned()] };
-    let mut lines = vec![String::new()];
-    let mut taken = 0;
-    for word in text.split(' ') {
-        let wide = width_of(word);
-        if taken > 0 && taken + 1 + wide > width {
-            lines.push(String::new());
-            taken = 0;
-        }
-        if let Some(line) = lines.last_mut() {
-            if taken > 0 {
-                line.push(' ');
-                taken += 1;
-            }
-            line.push_str(word);
-            taken += wide;
-        }
-    }
-    lines
 }
 
 #[derive(Serialize)]
