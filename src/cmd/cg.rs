@@ -3,6 +3,7 @@
 pub mod ls;
 pub mod path;
 pub mod show;
+pub mod top;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -29,6 +30,7 @@ enum CgCommand {
     Ls(Box<ls::LsArgs>),
     Show(show::ShowArgs),
     Path(path::PathArgs),
+    Top(top::TopArgs),
 }
 
 /// Runs the command.
@@ -40,6 +42,7 @@ pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         CgCommand::Ls(args) => ls::run(args, global, ui),
         CgCommand::Show(args) => show::run(args, global, ui),
         CgCommand::Path(args) => path::run(args, global, ui),
+        CgCommand::Top(args) => top::run(args, global, ui),
     }
 }
 
