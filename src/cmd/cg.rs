@@ -3,6 +3,7 @@
 pub mod ls;
 pub mod path;
 pub mod show;
+pub mod top;
 pub mod why;
 
 use anyhow::Context;
@@ -31,6 +32,7 @@ enum CgCommand {
     Show(show::ShowArgs),
     Path(path::PathArgs),
     Why(why::WhyArgs),
+    Top(top::TopArgs),
 }
 
 /// Runs the command.
@@ -43,6 +45,7 @@ pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         CgCommand::Show(args) => show::run(args, global, ui),
         CgCommand::Path(args) => path::run(args, global, ui),
         CgCommand::Why(args) => why::run(args, global, ui),
+        CgCommand::Top(args) => top::run(args, global, ui),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod ls;
 pub mod path;
 pub mod show;
+pub mod top;
 pub mod why;
 
 use serde::Serialize;

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::row::{Row, View};
 use super::text::is_unsafe;
@@ -229,18 +230,26 @@ pub fn columns(names: &[(&str, &str)], defaults: &[&str], to: &mut dyn Write) ->
 
 /// Writes a document.
 pub(super) fn write(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
-    let formatter = Escaping(serde_json::ser::PrettyFormatter::new());
+    write_as(document, PrettyFormatter::new(), to)
+}
+
+/// Writes a document on a line of its own, where one follows the other.
+pub(super) fn write_line(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
+    write_as(document, CompactFormatter, to)
+}
+
+fn write_as(document: &impl Serialize, layout: impl Formatter, to: &mut dyn Write) -> io::Result<()> {
     // Documents are written in very small pieces, for which a writer that is known only at run time is slow.
     let mut buffered = io::BufWriter::with_capacity(64 * 1024, to);
-    document.serialize(&mut serde_json::Serializer::with_formatter(&mut buffered, formatter))?;
+    document.serialize(&mut serde_json::Serializer::with_formatter(&mut buffered, Escaping(layout)))?;
     writeln!(buffered)?;
     buffered.flush()
 }
 
-/// serde_json's own layout, with everything escaped that a terminal would obey: JSON lets C1 controls and bidi marks through.
-struct Escaping<'a>(serde_json::ser::PrettyFormatter<'a>);
+/// One of serde_json's own layouts, with everything escaped that a terminal would obey: JSON lets C1 controls and bidi marks through.
+struct Escaping<F>(F);
 
-impl serde_json::ser::Formatter for Escaping<'_> {
+impl<F: Formatter> Formatter for Escaping<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         // Nearly all of it is plain, and looking at bytes takes a fraction of the time.
         if fragment.bytes().all(|byte| matches!(byte, 0x20..0x7f)) {
@@ -301,11 +310,15 @@ mod tests {
     #[test]
     fn nothing_that_a_terminal_obeys_is_written_and_nothing_is_lost() {
         let hostile = "\u{1b}[31m\u{9b}31m\u{202e}\u{7f}\u{e0041}\"\\\nnaïve";
-        let mut out = Vec::new();
-        write(&[hostile], &mut out).expect("written");
-        let text = String::from_utf8(out).expect("UTF-8");
-        assert!(!text.trim_end().chars().any(|character| is_unsafe(character) && character != '\n'), "{text}");
-        let back: Vec<String> = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(back, [hostile]);
+        for (lines, line) in [(3, false), (1, true)] {
+            let mut out = Vec::new();
+            let written = if line { write_line(&[hostile], &mut out) } else { write(&[hostile], &mut out) };
+            written.expect("written");
+            let text = String::from_utf8(out).expect("UTF-8");
+            assert_eq!(text.lines().count(), lines);
+            assert!(!text.trim_end().chars().any(|character| is_unsafe(character) && character != '\n'), "{text}");
+            let back: Vec<String> = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(back, [hostile]);
+        }
     }
 }

@@ -98,6 +98,25 @@ pub fn wrap(text: &str, columns: Option<usize>) -> Vec<String> {
     lines
 }
 
+/// Returns the end of the text that fits into a number of columns; where something is left out it begins with `…`.
+pub fn cut_start(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut taken = 0;
+    let mut start = text.len();
+    for (at, character) in text.char_indices().rev() {
+        let wide = character.width().unwrap_or(0);
+        if taken + wide + 1 > columns {
+            break;
+        }
+        taken += wide;
+        start = at;
+    }
+    let mark = if columns > 0 { "…" } else { "" };
+    Cow::Owned(format!("{mark}{}", &text[start..]))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -129,6 +148,10 @@ mod tests {
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("command", 1), "…");
         assert_eq!(cut("command", 0), "");
+        assert_eq!(cut_start("command", 7), "command");
+        assert_eq!(cut_start("command", 6), "…mmand");
+        assert_eq!(cut_start("日本語", 4), "…語");
+        assert_eq!(cut_start("command", 0), "");
     }
 
     #[test]
@@ -148,6 +171,7 @@ mod tests {
         #[test]
         fn no_cut_is_wider_than_allowed(text in "\\PC{0,30}", columns in 0usize..40) {
             prop_assert!(width(&cut(&text, columns)) <= columns.max(width("")));
+            prop_assert!(width(&cut_start(&text, columns)) <= columns.max(width("")));
         }
     }
 }

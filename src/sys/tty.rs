@@ -16,6 +16,11 @@ pub fn columns(fd: BorrowedFd<'_>) -> Option<u16> {
     size(fd).map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
+/// Returns the size of the terminal behind `fd`: columns and lines; `None` where it is no terminal or does not know.
+pub fn columns_and_lines(fd: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    size(fd).map(|size| (size.ws_col, size.ws_row)).filter(|(columns, lines)| *columns > 0 && *lines > 0)
+}
+
 fn size(fd: BorrowedFd<'_>) -> Option<libc::winsize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the request writes one `struct winsize`.
@@ -90,6 +95,17 @@ impl Settings {
     pub fn of(terminal: BorrowedFd<'_>) -> Option<Settings> {
         let settings = termios::tcgetattr(terminal).ok()?;
         Some(Settings { terminal: terminal.try_clone_to_owned().ok()?, settings })
+    }
+
+    /// Makes the terminal hand over every key as it is, and show nothing by itself, until it gets these settings back.
+    ///
+    /// # Errors
+    /// `EIO` where the terminal has gone.
+    pub fn make_raw(&self) -> Result<(), SysError> {
+        let mut raw = self.settings.clone();
+        termios::cfmakeraw(&mut raw);
+        termios::tcsetattr(&self.terminal, SetArg::TCSADRAIN, &raw)
+            .map_err(|errno| SysError::new(Call::Ioctl("TCSETSW"), errno))
     }
 
     /// Gives them back.

@@ -170,9 +170,12 @@ pub(super) fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exi
 
 impl Opened {
     /// Finds where a list begins: the path of a cgroup, and the hierarchy if it is one in particular.
-    fn start(&self, target: Option<&Target>) -> anyhow::Result<(Vec<u8>, Option<usize>)> {
+    pub(super) fn start(&self, target: Option<&Target>) -> anyhow::Result<(Vec<u8>, Option<usize>)> {
         let Some(target) = target else {
-            return Ok((b"/".to_vec(), None));
+            // Without a cgroup namespace a container sees the host's paths, and of what is mounted only its own part.
+            let mounted = self.cgroups.hierarchies.iter().filter(|hierarchy| hierarchy.top().is_some());
+            let top = mounted.map(|hierarchy| hierarchy.top_path()).min_by_key(|path| path.len());
+            return Ok((top.unwrap_or(b"/").to_vec(), None));
         };
         Ok(match self.choose(target)? {
             Chosen::Cgroup { path, only } => (path, only),
