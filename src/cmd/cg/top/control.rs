@@ -17,6 +17,8 @@ pub(super) enum What {
     Show,
     /// Its limits and those above it, as `nsx cg path` has them.
     Limits,
+    /// Why its processes were killed or slowed, as `nsx cg why` has it.
+    Why,
 }
 
 /// What is to be done outside of here.
@@ -66,6 +68,7 @@ Home End g G         the first, the last
 
 Enter                the selected cgroup: its limits, who sets them, what has happened (nsx cg show)
 l                    its limits and those of all cgroups above it (nsx cg path)
+w                    why its processes were killed or slowed (nsx cg why)
 
 / F4                 show only paths that have what is typed in them; Esc shows all again
 Space                hide or show what is below
@@ -137,8 +140,9 @@ impl Control {
             Key::PageDown | Key::Ctrl('f') | Key::Char(' ') => open.pane.move_by_pages(1),
             Key::Home | Key::Char('g') => open.pane.move_by(isize::MIN),
             Key::End | Key::Char('G') => open.pane.move_by(isize::MAX),
-            Key::Char('l') if open.what == What::Show => return Action::Open(What::Limits),
-            Key::Escape | Key::Enter | Key::Left | Key::Char('q' | 'l' | '?') | Key::Function(1 | 10) => {
+            Key::Char('l') if matches!(open.what, What::Show | What::Why) => return Action::Open(What::Limits),
+            Key::Char('w') if matches!(open.what, What::Show | What::Limits) => return Action::Open(What::Why),
+            Key::Escape | Key::Enter | Key::Left | Key::Char('q' | 'l' | 'w' | '?') | Key::Function(1 | 10) => {
                 self.open = None;
             }
             _ => return Action::Nothing,
@@ -177,6 +181,7 @@ impl Control {
             Key::Char('?' | 'h') | Key::Function(1) => return Action::Open(What::Help),
             Key::Enter if self.state.selected().is_some() => return Action::Open(What::Show),
             Key::Char('l') if self.state.selected().is_some() => return Action::Open(What::Limits),
+            Key::Char('w') if self.state.selected().is_some() => return Action::Open(What::Why),
             Key::Up | Key::Char('k') => self.state.move_by(-1),
             Key::Down | Key::Char('j') => self.state.move_by(1),
             Key::PageUp | Key::Ctrl('b') => self.state.move_by_pages(-1),
@@ -311,12 +316,14 @@ mod tests {
         let mut control = control();
         assert_eq!(control.key(Key::Enter), Action::Open(What::Show));
         assert_eq!(control.key(Key::Char('l')), Action::Open(What::Limits));
+        assert_eq!(control.key(Key::Char('w')), Action::Open(What::Why));
         assert_eq!(control.key(Key::Char('?')), Action::Open(What::Help));
         opened(&mut control, What::Show);
         assert_eq!(control.key(Key::Down), Action::Draw);
         assert_eq!(control.key(Key::Char('m')), Action::Nothing);
         assert_eq!(control.key(Key::Char('l')), Action::Open(What::Limits));
-        for key in [Key::Escape, Key::Char('q'), Key::Enter] {
+        assert_eq!(control.key(Key::Char('w')), Action::Open(What::Why));
+        for key in [Key::Escape, Key::Char('q'), Key::Enter, Key::Char('l')] {
             opened(&mut control, What::Limits);
             assert_eq!(control.key(key), Action::Draw);
             assert!(control.open.is_none());

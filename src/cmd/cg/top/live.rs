@@ -17,9 +17,10 @@ use super::keys::Keys;
 use super::sampler::Sampler;
 use super::screen::Screen;
 use super::{Scope, TopArgs, timeout};
+use crate::cgroup::why::{Facts, Reading, why};
 use crate::cgroup::{Sample, Tree};
 use crate::cmd::{Exit, ui::Ui};
-use crate::render::cg::{path, show, top::pane::Pane};
+use crate::render::cg::{path, show, top::pane::Pane, why::Why};
 use crate::render::text::sanitize;
 use crate::select::cgroup::{Chosen, read};
 use crate::sys::signal::{self, Signals};
@@ -293,11 +294,11 @@ impl Live<'_> {
         let colored = self.control.colored;
         let title = match what {
             What::Help => "Keys and columns".to_owned(),
-            What::Show | What::Limits => sanitize(path).into_owned(),
+            What::Show | What::Limits | What::Why => sanitize(path).into_owned(),
         };
         let text = match what {
             What::Help => HELP.to_owned(),
-            What::Show | What::Limits => self.about(what, path, width, colored),
+            What::Show | What::Limits | What::Why => self.about(what, path, width, colored),
         };
         Pane::new(title, &text, width, colored)
     }
@@ -315,6 +316,11 @@ impl Live<'_> {
             What::Show => show::Show::new(cgroups, &subject, false).text(false, Some(width), colored, &mut text),
             What::Limits => {
                 path::Path::new(cgroups, &subject).text(false, true, Some(width), colored, &mut text).map(drop)
+            }
+            What::Why => {
+                let reading = Reading::around(cgroups, subject);
+                let findings = why(&Facts::read(cgroups, &reading.subject, proc.is_live()), None, &reading);
+                Why::new(cgroups, &reading, None, &findings).text(Some(width), colored, &mut text)
             }
             What::Help => Ok(()),
         };

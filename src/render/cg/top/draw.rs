@@ -23,7 +23,7 @@ use crate::render::text::{cut, cut_start, sanitize, width};
 const LEAST: (u16, u16) = (24, 4);
 
 /// The keys that are told of at the bottom.
-const KEYS: &str = "q quit  ? help  Enter show  l limits  / filter  s sort  t tree/list  f freeze";
+const KEYS: &str = "q quit  ? help  Enter show  l limits  w why  / filter  s sort  t tree  f freeze";
 const KEYS_OF_PANE: &str = "Esc back  Up/Down scroll";
 
 /// Everything that a screen shows.
