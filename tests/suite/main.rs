@@ -11,6 +11,8 @@ mod harness;
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
 mod enosys;
+// What cgroups use, live: the screen and its keys, tables, JSON.
+mod cg_top;
 // The cgroup of a target that is entered.
 mod cgroups;
 // Entering on kernels that lack something.
@@ -69,6 +71,7 @@ use harness::{Module, Place};
 
 fn modules() -> Vec<Module> {
     vec![
+        cg_top::module(),
         cgroups::module(),
         cli::module(),
         contexts::module(),
