@@ -15,6 +15,8 @@ mod enosys;
 mod cg;
 // What nsx cg shows of cgroups that real kernels had.
 mod cg_recorded;
+// What cgroups use, live: the screen and its keys, tables, JSON.
+mod cg_top;
 // The cgroup of a target that is entered.
 mod cgroups;
 // Entering on kernels that lack something.
@@ -75,6 +77,7 @@ fn modules() -> Vec<Module> {
     vec![
         cg::module(),
         cg_recorded::module(),
+        cg_top::module(),
         cgroups::module(),
         cli::module(),
         contexts::module(),

@@ -24,7 +24,7 @@ use crate::render::cg::{path, show, top::pane::Pane, why::Why};
 use crate::render::text::sanitize;
 use crate::select::cgroup::{Chosen, read};
 use crate::sys::signal::{self, Signals};
-use crate::sys::{Call, Errno, SysError, dir, tty};
+use crate::sys::{Call, Errno, SysError, dir, errno_name, tty};
 
 /// When Escape was typed, so long the rest of another key may still come.
 const ESCAPE: Duration = Duration::from_millis(100);
@@ -123,11 +123,7 @@ struct Live<'a> {
 
 impl Live<'_> {
     fn run(&mut self, signals: &Signals) -> Result<End, SysError> {
-        if !tty::is_foreground(self.keyboard) {
-            // As every program that is started in the background and wants the terminal.
-            signal::stop_by(SIGTTOU);
-        }
-        self.screen.take()?;
+        self.take_again()?;
         loop {
             if !self.drawn && self.screen.is_taken() {
                 self.drawn = true;
@@ -218,8 +214,12 @@ impl Live<'_> {
         }
     }
 
-    /// Takes the terminal, unless it is somebody else's: whoever continues a job in the background keeps it.
+    /// Takes the terminal. A job in the background stops, as every program does there that wants it, until somebody brings it to the
+    /// foreground; where it cannot be stopped it waits for that.
     fn take_again(&mut self) -> Result<(), SysError> {
+        if !tty::is_foreground(self.keyboard) {
+            signal::stop_by(SIGTTOU);
+        }
         if !tty::is_foreground(self.keyboard) {
             return Ok(());
         }
@@ -264,7 +264,8 @@ impl Live<'_> {
                 self.show(tree);
             }
             Err(errno) => {
-                self.control.message = Some(self.scope.failed(errno).to_string());
+                let path = sanitize(&self.scope.start);
+                self.control.message = Some(format!("cannot look ({}): {path}", errno_name(errno)));
             }
         }
         // At least as long as the last picture took: on a host with very many cgroups, not all time goes into looking.

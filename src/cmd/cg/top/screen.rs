@@ -19,7 +19,12 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use crate::sys::tty::{self, Settings};
 use crate::sys::{Call, Errno, SysError};
 
-type Drawn = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+/// What was drawn last, by whatever sends the difference.
+struct Drawn {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    area: Rect,
+    last: Option<(Buffer, Option<Position>)>,
+}
 
 /// The settings that the terminal gets back; `None` while it has them.
 static BEFORE: Mutex<Option<Settings>> = Mutex::new(None);
@@ -62,19 +67,19 @@ impl<'a> Screen<'a> {
             settings.make_raw()?;
         }
         drop(before);
-        execute!(io::stdout(), EnterAlternateScreen, Hide).map_err(not_written)?;
-        self.start_over()
+        execute!(io::stdout(), EnterAlternateScreen, Hide).map_err(not_written)
     }
 
-    /// Clears it, and takes note of its size.
+    /// Clears it, and takes note of its size. Only then it is drawn on.
     pub(super) fn start_over(&mut self) -> Result<(), SysError> {
         execute!(io::stdout(), ResetColor, Clear(ClearType::All)).map_err(not_written)?;
         let (columns, lines) = self.size();
         // Of a fixed size: crossterm would look for the size itself, if need be by running tput(1).
-        let viewport = Viewport::Fixed(Rect::new(0, 0, columns, lines));
+        let area = Rect::new(0, 0, columns, lines);
         let backend = CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
-        let drawn = Terminal::with_options(backend, TerminalOptions { viewport }).map_err(not_written)?;
-        self.drawn = Some(drawn);
+        let options = TerminalOptions { viewport: Viewport::Fixed(area) };
+        let terminal = Terminal::with_options(backend, options).map_err(not_written)?;
+        self.drawn = Some(Drawn { terminal, area, last: None });
         Ok(())
     }
 
@@ -86,9 +91,18 @@ impl<'a> Screen<'a> {
     /// Draws, and sends what has changed. What is drawn says where the cursor is to stand.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Buffer) -> Option<Position>) -> Result<(), SysError> {
         let Some(drawn) = &mut self.drawn else { return Ok(()) };
-        let done = drawn.draw(|frame| {
-            if let Some(position) = draw(frame.buffer_mut()) {
-                frame.set_cursor_position(position);
+        let mut next = Buffer::empty(drawn.area);
+        let cursor = draw(&mut next);
+        let next = Some((next, cursor));
+        // Nothing at all is sent where nothing has changed: a terminal may be far away.
+        if drawn.last == next {
+            return Ok(());
+        }
+        drawn.last = next;
+        let done = drawn.terminal.draw(|frame| {
+            if let Some((next, cursor)) = &drawn.last {
+                frame.buffer_mut().clone_from(next);
+                cursor.iter().for_each(|&cursor| frame.set_cursor_position(cursor));
             }
         });
         done.map(drop).map_err(not_written)

@@ -167,9 +167,17 @@ pub(super) fn fit(width: usize) -> Vec<(&'static Column, usize)> {
         left = left.saturating_sub(needed);
         shown.push(column.head.key);
     }
+    // Names that are wider than this leave the numbers too far away from them.
+    const WIDEST: usize = 96;
+    let last = &COLUMNS[BELONGS];
+    let of_names = if shown.contains(&last.head.key) { left.min(WIDEST - COLUMNS[0].width) } else { left };
     let place = |column: &'static Column| {
-        let width = if column.rank == 0 { (column.width + left).min(width) } else { column.width };
-        (column, width)
+        let more = match column.rank {
+            0 => of_names,
+            rank if rank == last.rank => left - of_names,
+            _ => 0,
+        };
+        (column, (column.width + more).min(width))
     };
     COLUMNS.iter().filter(|column| shown.contains(&column.head.key)).map(place).collect()
 }
