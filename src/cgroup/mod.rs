@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod at;
 pub mod below;
+pub mod change;
 pub mod effective;
 pub mod events;
 pub mod files;
@@ -13,11 +15,13 @@ pub mod group;
 pub mod host;
 pub mod ladder;
 pub mod layout;
+pub mod members;
 pub mod parse;
 pub mod share;
 pub mod tree;
 pub mod why;
 
+pub use at::Cgroup;
 pub use effective::{Binder, Bound, Cpus, Effective, Step};
 pub use events::{Event, Scope, Throttling};
 pub use files::{Files, Setting};

@@ -1,14 +1,18 @@
 //! From a situation to something to type: the hints below errors. A table; whatever it needs to know comes with the error.
 
+mod cg;
 mod enter;
 
 use nix::unistd::geteuid;
 
 use super::enter::NotExecuted;
+use crate::cgroup::change::ChangeError;
 use crate::launch::EnterError;
 use crate::model::Gap;
 use crate::select::TargetError;
 use crate::sys::Errno;
+
+pub use cg::members_notes;
 
 /// `/proc` is not there, or is not procfs.
 #[derive(Debug)]
@@ -49,6 +53,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         return Some(format!("mount one first: mount -t proc proc {}", path.display()));
     }
     let root = geteuid().is_root();
+    if let Some(error) = error.downcast_ref::<ChangeError>() {
+        return cg::hint(error, root);
+    }
     if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {
         return enter::not_executed(not_executed);
     }

@@ -1,7 +1,14 @@
 //! `nsx cg`: cgroups, shown, measured, explained and changed. One file for each of its commands; here is what they share.
 
+pub mod create;
+pub mod freeze;
+pub mod kill;
 pub mod ls;
+pub mod mov;
 pub mod path;
+pub mod procs;
+pub mod rm;
+pub mod set;
 pub mod show;
 pub mod top;
 pub mod why;
@@ -10,10 +17,12 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{Exit, Global, advice, ui::Ui};
+use crate::cgroup::change::{ChangeError, Log, set::Places};
 use crate::cgroup::{Cgroups, Subject};
 use crate::proc::ProcRoot;
+use crate::render::cg::change::Changes;
 use crate::select::Target;
-use crate::select::cgroup::{Chosen, choose, read};
+use crate::select::cgroup::{Chosen, choose, places, read};
 
 /// Show, measure, explain and change cgroups
 ///
@@ -33,6 +42,14 @@ enum CgCommand {
     Path(path::PathArgs),
     Why(why::WhyArgs),
     Top(top::TopArgs),
+    Procs(procs::ProcsArgs),
+    Set(set::SetArgs),
+    Move(mov::MoveArgs),
+    Freeze(freeze::FreezeArgs),
+    Thaw(freeze::ThawArgs),
+    Kill(kill::KillArgs),
+    Create(create::CreateArgs),
+    Rm(rm::RmArgs),
 }
 
 /// Runs the command.
@@ -46,6 +63,14 @@ pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         CgCommand::Path(args) => path::run(args, global, ui),
         CgCommand::Why(args) => why::run(args, global, ui),
         CgCommand::Top(args) => top::run(args, global, ui),
+        CgCommand::Procs(args) => procs::run(args, global, ui),
+        CgCommand::Set(args) => set::run(args, global, ui),
+        CgCommand::Move(args) => mov::run(args, global, ui),
+        CgCommand::Freeze(args) => freeze::freeze(args, global, ui),
+        CgCommand::Thaw(args) => freeze::thaw(args, global, ui),
+        CgCommand::Kill(args) => kill::run(args, global, ui),
+        CgCommand::Create(args) => create::run(args, global, ui),
+        CgCommand::Rm(args) => rm::run(args, global, ui),
     }
 }
 
@@ -58,6 +83,40 @@ pub struct TargetArgs {
     /// directory of a cgroup. Without it: the caller.
     #[arg(value_name = "TARGET", default_value = "self")]
     pub target: Target,
+}
+
+/// The options of commands that change something.
+#[derive(Args, Debug)]
+pub struct ChangeArgs {
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Print JSON (schema nsx.cg.change/1)
+    #[arg(short = 'J', long)]
+    json: bool,
+}
+
+impl ChangeArgs {
+    /// Does something, and prints what was done of it, also where it fails halfway.
+    ///
+    /// # Errors
+    /// What `change` says; where standard output cannot be written to.
+    fn run<T>(
+        &self,
+        opened: &Opened,
+        ui: &Ui,
+        change: impl FnOnce(&mut Log) -> Result<T, ChangeError>,
+    ) -> anyhow::Result<T> {
+        let mut log = Log::new(self.dry_run);
+        let result = change(&mut log);
+        let failed = result.as_ref().err().map(ToString::to_string);
+        if failed.is_none() || !log.changes.is_empty() {
+            let view = Changes::new(&opened.cgroups, &log, failed.as_deref());
+            ui.stdout(|to| if self.json { view.json(to) } else { view.text(to) })?;
+        }
+        Ok(result?)
+    }
 }
 
 /// `/proc` and the hierarchies of this host, open.
@@ -88,6 +147,14 @@ impl Opened {
     /// Where there is no such process.
     pub fn choose(&self, target: &Target) -> anyhow::Result<Chosen> {
         Ok(choose(&self.proc, &self.cgroups, target)?)
+    }
+
+    /// Finds the cgroup that a target means, in each hierarchy that has it.
+    ///
+    /// # Errors
+    /// Where the process or the cgroup is not there, or may not be read.
+    pub fn places(&self, target: &Target) -> anyhow::Result<Places> {
+        Ok(places(&self.proc, &self.cgroups, &self.choose(target)?)?)
     }
 
     /// Finds what a target means, and reads its cgroups.

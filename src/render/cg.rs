@@ -1,7 +1,9 @@
 //! How cgroups look. One file for each command that shows them; here are the words that they share.
 
+pub mod change;
 pub mod ls;
 pub mod path;
+pub mod procs;
 pub mod show;
 pub mod top;
 pub mod why;

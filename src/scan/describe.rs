@@ -3,7 +3,7 @@
 //! Leaders and listed members are few; these files are what makes reading `/proc` slow.
 
 use crate::model::{Details, Pid, Snapshot};
-use crate::proc::{ProcRoot, parse};
+use crate::proc::{ProcPid, ProcRoot, parse};
 
 /// A command line longer than this is cut. There can be as many as there are namespaces, and whoever makes them longer does not do so
 /// to be read.
@@ -25,7 +25,11 @@ pub fn describe(root: &ProcRoot, snapshot: &mut Snapshot, pids: impl IntoIterato
 }
 
 fn read(root: &ProcRoot, pid: Pid, started: Option<u64>) -> Option<Details> {
-    let directory = root.process(pid).ok()?;
+    of_process(&root.process(pid).ok()?, started)
+}
+
+/// Reads the details of a process that is held; `None` where it has gone, or did not start at that time.
+pub fn of_process(directory: &ProcPid, started: Option<u64>) -> Option<Details> {
     let mut buffer = [0; 4096];
     let stat = directory.stat(&mut buffer).ok()?;
     if started.is_some_and(|started| started != stat.start_time_ticks) {

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-mod describe;
+pub mod describe;
 mod fds;
 mod listns;
 mod mounts;

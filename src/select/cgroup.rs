@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::target::{Resolved, Target, TargetError, resolve_process_kinds};
-use crate::cgroup::{Cgroups, Subject};
+use crate::cgroup::change::set::Places;
+use crate::cgroup::{Cgroups, Subject, at};
 use crate::model::KindSet;
 use crate::proc::{ProcPid, ProcRoot};
 use crate::sys::{Call, Errno, SysError};
@@ -67,6 +68,44 @@ pub fn read(proc: &ProcRoot, cgroups: &Cgroups, chosen: &Chosen) -> Result<Subje
         }),
         Chosen::Cgroup { path, only } => {
             Subject::of_cgroup(cgroups, path, *only).map_err(|error| TargetError::NoCgroup(path.clone(), error))
+        }
+    }
+}
+
+/// Finds the cgroup that was chosen in each hierarchy that has it; of a process, the one that it is in.
+///
+/// # Errors
+/// As [`read`].
+pub fn places(proc: &ProcRoot, cgroups: &Cgroups, chosen: &Chosen) -> Result<Places, TargetError> {
+    match chosen {
+        Chosen::Process(process) => {
+            let all = at::of_process(cgroups, process).map_err(|errno| {
+                let error = SysError::new(Call::Openat(proc.name(&format!("{}/cgroup", process.pid))), errno);
+                let gone = crate::proc::is_gone(errno) || !process.is_alive();
+                if gone { TargetError::NoProcess(process.pid, error) } else { TargetError::Refused(process.pid, error) }
+            })?;
+            let path = all.first().map_or_else(|| b"/".to_vec(), |(_, path)| path.clone());
+            Ok(Places { all, path })
+        }
+        Chosen::Cgroup { path, only } => {
+            let mut failed = None;
+            let mut all = Vec::new();
+            for (index, opened) in cgroups.hierarchies.iter().enumerate() {
+                if opened.top().is_none() || only.is_some_and(|only| only != index) {
+                    continue;
+                }
+                match at::Cgroup::open(cgroups, index, path) {
+                    Ok(_) => all.push((index, path.clone())),
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
+            if all.is_empty() {
+                let missing = || SysError::new(Call::Openat(path.clone()), Errno::ENOENT);
+                return Err(TargetError::NoCgroup(path.clone(), failed.unwrap_or_else(missing)));
+            }
+            Ok(Places { all, path: path.clone() })
         }
     }
 }

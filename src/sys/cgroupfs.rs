@@ -4,6 +4,9 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::dir::DirReader;
 use super::error::{Errno, retry};
@@ -95,4 +98,37 @@ pub fn write(knob: BorrowedFd<'_>, value: &[u8]) -> Result<(), Errno> {
 pub fn may_write(dir: BorrowedFd<'_>, name: &CStr) -> bool {
     // SAFETY: `name` ends with NUL.
     unsafe { libc::faccessat(dir.as_fd().as_raw_fd(), name.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+}
+
+/// Returns the uid of the owner of a file in the directory of a cgroup.
+///
+/// # Errors
+/// `ENOENT`.
+pub fn owner(dir: BorrowedFd<'_>, name: &CStr) -> Result<u32, Errno> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: `name` ends with NUL, and `stat` is valid for writes of a `struct stat`.
+    retry(|| unsafe { libc::fstatat(dir.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), flags) }.into())?;
+    // SAFETY: fstatat succeeded and has filled it.
+    Ok(unsafe { stat.assume_init() }.st_uid)
+}
+
+/// Reads an open file from its start into `buffer`, wherever it stands.
+///
+/// # Errors
+/// `ENODEV` where the cgroup was removed.
+pub fn read_from_start<'b>(file: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    // SAFETY: `buffer` is valid for writes of its length.
+    let len = retry(|| unsafe { libc::pread(file.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) as _ })?;
+    Ok(&buffer[..len as usize])
+}
+
+/// Waits until one of these files has an event, at most for a time: `cgroup.events` that changed since it was read last (`POLLPRI`), or
+/// a pidfd whose process has ended (`POLLIN`). Also returns where a signal came, or nothing happened at all. See poll(2).
+pub fn wait(files: &[BorrowedFd<'_>], most: Duration) {
+    let mut polled: Vec<PollFd<'_>> =
+        files.iter().map(|file| PollFd::new(*file, PollFlags::POLLPRI | PollFlags::POLLIN)).collect();
+    // A millisecond more, so that nobody calls again for less than one.
+    let milliseconds = (most.as_millis() + 1).min(60_000) as u16;
+    let _ = poll(&mut polled, PollTimeout::from(milliseconds));
 }

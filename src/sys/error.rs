@@ -138,6 +138,12 @@ pub enum Call {
     Listns,
     /// open_by_handle_at(2) of a namespace id.
     OpenByHandleAt(u64),
+    /// mkdirat(2) of a cgroup.
+    Mkdirat(Vec<u8>),
+    /// unlinkat(2) of a cgroup, with `AT_REMOVEDIR`.
+    Unlinkat(Vec<u8>),
+    /// pidfd_send_signal(2) of SIGKILL to a process.
+    PidfdKill(u32),
 }
 
 impl fmt::Display for Call {
@@ -210,6 +216,9 @@ impl fmt::Display for Call {
             Call::Statmount(id) => write!(f, "statmount(mnt_id={id})"),
             Call::Listns => write!(f, "listns"),
             Call::OpenByHandleAt(id) => write!(f, "open_by_handle_at(ns_id={id})"),
+            Call::Mkdirat(path) => write!(f, "mkdirat({})", text(path)),
+            Call::Unlinkat(path) => write!(f, "unlinkat({}, AT_REMOVEDIR)", text(path)),
+            Call::PidfdKill(pid) => write!(f, "pidfd_send_signal({pid}, SIGKILL)"),
         }
     }
 }

@@ -47,6 +47,30 @@ pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: u32) -> Option<Result<OwnedFd, Sys
     })
 }
 
+/// Kills the process, and nobody else that has its pid by now; `None` where the kernel cannot.
+///
+/// # Kernel
+/// Linux 5.1, and a pidfd of [`pidfd_open`]. Absent: `ENOSYS`, answered as `None`.
+///
+/// # Errors
+/// `ESRCH` where it has gone, `EPERM`.
+pub fn kill(pidfd: BorrowedFd<'_>, pid: Pid) -> Option<Result<(), SysError>> {
+    let sent = PIDFD_GETFD.attempt(|| {
+        // SAFETY: the call takes numbers, and a null pointer for "no more to say".
+        retry(|| unsafe {
+            let signal = libc::SIGKILL;
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                pidfd.as_raw_fd(),
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        })
+    })?;
+    Some(sent.map(drop).map_err(|errno| SysError::new(Call::PidfdKill(pid.0), errno)))
+}
+
 /// Returns the number that no other process gets before the next boot: the inode of its pidfd.
 ///
 /// # Kernel

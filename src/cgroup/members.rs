@@ -1,0 +1,141 @@
+//! The members of a cgroup: which processes are in it, by what pids they are known, and in which other hierarchies they share the path.
+//!
+//! Not here: their users and command lines (`scan::describe`), which are read like those of any other process.
+
+use std::collections::HashMap;
+
+use super::at::{self, Cgroup};
+use super::{Cgroups, parse};
+use crate::model::Pid;
+use crate::proc::{ProcPid, ProcRoot, is_gone};
+use crate::sys::{Errno, SysError};
+
+/// A process, or a thread, in a cgroup.
+pub struct Member {
+    /// Its directory, by which it is held.
+    pub process: ProcPid,
+    /// Its pids from the caller's pid namespace inwards.
+    pub nspids: Vec<u32>,
+    /// How many threads it has.
+    pub nthreads: Option<u32>,
+    /// The cgroup that it is in.
+    pub path: Vec<u8>,
+    /// The indices of the hierarchies in which it is in that cgroup.
+    pub hierarchies: Vec<usize>,
+}
+
+/// All members of some cgroups.
+#[derive(Default)]
+pub struct Members {
+    /// Those that the caller's pid namespace shows, by pid.
+    pub all: Vec<Member>,
+    /// How many tasks of other pid namespaces there are.
+    pub outside: usize,
+    /// Of whom nothing could be read, and why.
+    pub gaps: Vec<(Pid, Errno)>,
+    /// The paths of the cgroups that were looked into.
+    pub paths: Vec<Vec<u8>>,
+    index: HashMap<(Pid, Vec<u8>), usize>,
+}
+
+/// What is to be listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Threads instead of processes.
+    pub threads: bool,
+    /// The cgroups below, too.
+    pub recursive: bool,
+}
+
+/// Lists the members of a cgroup in each hierarchy that has it.
+///
+/// # Errors
+/// Where a cgroup may not be looked into. One that goes meanwhile has no members.
+pub fn read(
+    cgroups: &Cgroups,
+    proc: &ProcRoot,
+    places: &[(usize, Vec<u8>)],
+    options: Options,
+) -> Result<Members, SysError> {
+    let mut members = Members::default();
+    let mut outside: Vec<usize> = Vec::new();
+    for (hierarchy, path) in places {
+        let cgroup = Cgroup::open(cgroups, *hierarchy, path)?;
+        let subtree = if options.recursive { cgroup.subtree()? } else { vec![cgroup] };
+        let mut zeros = 0;
+        for one in subtree {
+            let listed = if options.threads { one.threads() } else { one.processes() };
+            let listed = match listed {
+                Ok(listed) => listed,
+                Err(error) if at::is_gone(error.errno) => continue,
+                Err(error) => return Err(error),
+            };
+            zeros += listed.iter().filter(|pid| **pid == 0).count();
+            for pid in listed.into_iter().filter(|pid| *pid != 0) {
+                members.add(proc, Pid(pid), &one);
+            }
+            members.paths.push(one.path);
+        }
+        outside.push(zeros);
+    }
+    members.index.clear();
+    members.paths.sort();
+    members.paths.dedup();
+    members.all.sort_by(|one, other| (one.process.pid, &one.path).cmp(&(other.process.pid, &other.path)));
+    // The same tasks are in several hierarchies, and cannot be told apart.
+    members.outside = outside.into_iter().max().unwrap_or_default();
+    Ok(members)
+}
+
+impl Members {
+    fn add(&mut self, proc: &ProcRoot, pid: Pid, cgroup: &Cgroup<'_>) {
+        if let Some(&known) = self.index.get(&(pid, cgroup.path.clone())) {
+            self.all[known].hierarchies.push(cgroup.hierarchy);
+            return;
+        }
+        let read = proc.process(pid).and_then(|process| Ok((process.read_all(c"status", 1 << 16)?, process)));
+        let (status, process) = match read {
+            Ok(read) => read,
+            Err(errno) if is_gone(errno) => return,
+            Err(errno) => {
+                if !self.gaps.contains(&(pid, errno)) {
+                    self.gaps.push((pid, errno));
+                }
+                return;
+            }
+        };
+        self.index.insert((pid, cgroup.path.clone()), self.all.len());
+        self.all.push(Member {
+            nspids: nspids(&status),
+            nthreads: field(&status, b"Threads:").and_then(parse::number).and_then(|count| u32::try_from(count).ok()),
+            process,
+            path: cgroup.path.clone(),
+            hierarchies: vec![cgroup.hierarchy],
+        });
+    }
+}
+
+/// Returns the pids of a task from the namespace of the `/proc` that was read inwards: `NSpid` of proc_pid_status(5), since Linux 4.1.
+fn nspids(status: &[u8]) -> Vec<u32> {
+    let words = field(status, b"NSpid:").into_iter().flat_map(parse::words);
+    words.filter_map(|word| u32::try_from(parse::number(word)?).ok()).collect()
+}
+
+/// Returns what follows a key. The name of the process stands in the first line with newlines escaped, so no other line is its.
+fn field<'t>(status: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
+    parse::lines(status).find_map(|line| line.strip_prefix(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pids_are_read_from_the_outside_in() {
+        let status = b"Name:\tNSpid:\t9\nTgid:\t4242\nNSpid:\t4242\t7\t1\nThreads:\t3\n";
+        assert_eq!(nspids(status), [4242, 7, 1]);
+        assert_eq!(field(status, b"Threads:").and_then(parse::number), Some(3));
+        assert_eq!(nspids(b"Name:\tx\n"), [0u32; 0]);
+        assert_eq!(nspids(b"NSpid:\tx\t-1\t99999999999\n"), [0u32; 0]);
+    }
+}
