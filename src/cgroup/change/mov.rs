@@ -72,7 +72,7 @@ fn one(cgroup: &Cgroup<'_>, process: &ProcPid, thread: bool, log: &mut Log) -> R
         file: Some(file.to_owned()),
         pid: Some(pid),
         asked: Some(cgroup.path.clone()),
-        idle: before.as_deref() == Some(&cgroup.path[..]) && !(thread && !is_listed(cgroup, pid)),
+        idle: before.as_deref() == Some(&cgroup.path[..]) && (!thread || is_listed(cgroup, pid)),
         before,
         ..Change::new(Action::Move, cgroup)
     };

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn its_own_quota() {
         let found = Case::v2(&[ROOT, ("/a", &[THROTTLED, ("cpu.max", "10000 100000\n")])]).only("cpu-throttled");
-        let fix = Some("echo '20000 100000' > /sys/fs/cgroup/a/cpu.max");
+        let fix = Some("nsx cg set /sys/fs/cgroup/a 'cpu.max=20000 100000'");
         assert_eq!(essence(&found), ("/a", Severity::Warning, fix));
         assert_eq!(
             found.explanation,

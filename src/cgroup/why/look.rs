@@ -233,7 +233,17 @@ impl<'a> At<'a> {
         if let Some(command) = self.set_by_systemd(knob, value) {
             return command;
         }
-        write(value, &self.file(self.knob_file(knob)))
+        match self.files().version {
+            // What v1 calls otherwise or divides otherwise is written as it is.
+            Version::V1 if !matches!(knob, "memory.max" | "pids.max") => write(value, &self.file(self.knob_file(knob))),
+            _ => self.nsx("set", &format!("{knob}={value}")),
+        }
+    }
+
+    /// Returns the command of nsx that changes this cgroup, in its hierarchy.
+    pub(super) fn nsx(&self, command: &str, words: &str) -> String {
+        let words = if words.is_empty() { String::new() } else { format!(" {}", quoted(words.as_bytes())) };
+        format!("nsx cg {command} {}{words}", quoted(&self.file(".")))
     }
 
     fn set_by_systemd(&self, knob: &str, value: &str) -> Option<String> {

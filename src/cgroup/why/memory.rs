@@ -274,7 +274,7 @@ mod tests {
         let max: &[(&str, &str)] =
             &[("memory.events.local", "high 0\nmax 900\noom 0\n"), LIMIT, ("memory.current", "50000000\n")];
         let found = Case::v2(&[ROOT, ("/a", max)]).one("memory-max");
-        assert_eq!(essence(&found), ("/a", Severity::Warning, Some("echo 96M > /sys/fs/cgroup/a/memory.max")));
+        assert_eq!(essence(&found), ("/a", Severity::Warning, Some("nsx cg set /sys/fs/cgroup/a memory.max=96M")));
         assert!(
             found.explanation.starts_with("The memory.max (48M) was reached 900 times since"),
             "{}",

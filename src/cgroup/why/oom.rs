@@ -377,7 +377,7 @@ mod tests {
     fn its_own_limit() {
         let case = Case::v2(&[ROOT, ("/a", &[NONE, ALL]), ("/a/b", &[BOTH, ALL, LIMIT])]);
         let found = case.only("oom-kill");
-        let fix = Some("echo 96M > /sys/fs/cgroup/a/b/memory.max");
+        let fix = Some("nsx cg set /sys/fs/cgroup/a/b memory.max=96M");
         assert_eq!(essence(&found), ("/a/b", Severity::Critical, fix));
         assert_eq!(
             found.explanation,
@@ -399,7 +399,7 @@ mod tests {
             found.explanation,
             "1 process was killed here in 5.0 s: the memory.max (48M) of /a, which is above, was reached once."
         );
-        assert_eq!(essence(&found), ("/a/b", Severity::Critical, Some("echo 96M > /sys/fs/cgroup/a/memory.max")));
+        assert_eq!(essence(&found), ("/a/b", Severity::Critical, Some("nsx cg set /sys/fs/cgroup/a memory.max=96M")));
         let expected = [
             "/a/b/memory.events.local: oom_kill 1 (+1)",
             "/a/b/memory.events.local: oom 0 (+0)",
@@ -446,8 +446,11 @@ mod tests {
         let case = Case::v2(&[ROOT, a]).below(&[("/a/b", &[KILLED, ALL]), ("/a/c", &[BOTH, ALL, LIMIT])]);
         let all = case.why();
         assert_eq!(all.len(), 2, "{all:#?}");
-        assert_eq!(essence(&all[0]), ("/a/b", Severity::Critical, Some("echo 96M > /sys/fs/cgroup/a/memory.max")));
-        assert_eq!(essence(&all[1]), ("/a/c", Severity::Critical, Some("echo 96M > /sys/fs/cgroup/a/c/memory.max")));
+        assert_eq!(essence(&all[0]), ("/a/b", Severity::Critical, Some("nsx cg set /sys/fs/cgroup/a memory.max=96M")));
+        assert_eq!(
+            essence(&all[1]),
+            ("/a/c", Severity::Critical, Some("nsx cg set /sys/fs/cgroup/a/c memory.max=96M"))
+        );
         // Of the whole hierarchy, too, whose root counts nothing.
         let case = Case::v2(&[ROOT]).below(&[("/b", &[BOTH, ALL, LIMIT]), ("/c", &[BOTH, ALL, LIMIT])]);
         assert_eq!(case.ids(), ["oom-kill", "oom-kill"]);
@@ -531,7 +534,7 @@ mod tests {
             ("/a/b", &[control(true), ("memory.failcnt", "0\n")]),
         ];
         let found = Case::v1(levels).only("oom-kill");
-        let fix = Some("echo 64M > /sys/fs/cgroup/a/memory.limit_in_bytes");
+        let fix = Some("nsx cg set /sys/fs/cgroup/a memory.max=64M");
         assert_eq!(essence(&found), ("/a/b", Severity::Critical, fix));
         assert!(
             found.explanation.contains("memory.limit_in_bytes (32M) of /a, which is above"),

@@ -123,7 +123,7 @@ mod tests {
         ];
         let none = [("pids.events.local", "max 0\n"), ("pids.events", "max 0\n"), ("pids.max", "max\n")];
         let found = Case::v2(&[ROOT, ("/a", &none), ("/a/b", &limit)]).only("pids-max");
-        assert_eq!(essence(&found), ("/a/b", Severity::Warning, Some("echo 20 > /sys/fs/cgroup/a/b/pids.max")));
+        assert_eq!(essence(&found), ("/a/b", Severity::Warning, Some("nsx cg set /sys/fs/cgroup/a/b pids.max=20")));
         let found = Case::v2(&[ROOT, ("/a", &limit), ("/a/b", &none)]).before(&[ROOT, ("/a", &none), ("/a/b", &none)]);
         let found = found.only("pids-max");
         assert_eq!((&found.cgroup[..], found.severity), (&b"/a"[..], Severity::Critical));
@@ -143,7 +143,7 @@ mod tests {
         let option = Case::v2(&[ROOT, ("/a", &a), ("/a/b", &b)]).option("pids_localevents");
         for case in [old, v1, option] {
             let found = case.one("pids-max");
-            let fix = Some("echo 20 > /sys/fs/cgroup/a/pids.max");
+            let fix = Some("nsx cg set /sys/fs/cgroup/a pids.max=20");
             assert_eq!(essence(&found), ("/a/b", Severity::Critical, fix));
             assert!(found.explanation.contains("most likely that of /a (10 of 10 are used now). This is inferred"));
         }

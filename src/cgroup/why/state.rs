@@ -29,9 +29,9 @@ pub(super) fn look_for(look: &Look<'_>, found: &mut Vec<Finding>) {
 
 fn frozen(look: &Look<'_>, levels: &[At<'_>], found: &mut Vec<Finding>) {
     let Some(leaf) = levels.last().filter(|at| at.is_leaf) else { return };
-    let (asked_file, state, thaw) = match leaf.files().version {
-        Version::V2 => ("cgroup.freeze", ("cgroup.events", "frozen"), ("0", "cgroup.freeze")),
-        Version::V1 => ("freezer.self_freezing", ("freezer.state", ""), ("THAWED", "freezer.state")),
+    let (asked_file, state) = match leaf.files().version {
+        Version::V2 => ("cgroup.freeze", ("cgroup.events", "frozen")),
+        Version::V1 => ("freezer.self_freezing", ("freezer.state", "")),
     };
     let asked = levels.iter().find(|at| at.files().number(asked_file) == Some(1));
     let is_frozen = leaf.files().is_frozen() == Some(true);
@@ -57,7 +57,7 @@ fn frozen(look: &Look<'_>, levels: &[At<'_>], found: &mut Vec<Finding>) {
             }
         };
         let finding = leaf.finding("frozen", severity, explanation).with(evidence);
-        found.push(finding.fixed_by(write(thaw.0, &at.file(thaw.1))));
+        found.push(finding.fixed_by(at.nsx("thaw", "")));
     } else if is_frozen {
         let explanation =
             "All tasks stand still: a cgroup above was frozen, which cannot be seen from here.".to_owned();
@@ -143,7 +143,7 @@ fn children(look: &Look<'_>, levels: &[At<'_>], found: &mut Vec<Finding>) {
         let finding = leaf.finding("children-max", Severity::Warning, explanation).with(at.says(knob));
         let count = at.counted("cgroup.stat", "nr_descendants").filter(|_| knob == "cgroup.max.descendants");
         let finding = finding.with(count.map(|count| Evidence { change: None, ..count }));
-        found.push(finding.fixed_by(write("max", &at.file(knob))));
+        found.push(finding.fixed_by(at.nsx("set", &format!("{knob}=max"))));
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
         let asked = ("cgroup.freeze", "1\n");
         let case = Case::v2(&[ROOT, ("/a", &[asked, frozen]), ("/a/b", &[asked, frozen]), ("/a/b/c", &[frozen])]);
         let found = case.only("frozen");
-        assert_eq!(essence(&found), ("/a/b/c", Severity::Critical, Some("echo 0 > /sys/fs/cgroup/a/cgroup.freeze")));
+        assert_eq!(essence(&found), ("/a/b/c", Severity::Critical, Some("nsx cg thaw /sys/fs/cgroup/a")));
         assert!(found.explanation.starts_with("All tasks stand still: /a, which is above, was frozen."), "{found:?}");
         assert_eq!(evidence(&found), ["/a/b/c/cgroup.events: frozen 1", "/a/cgroup.freeze: 1"]);
         let found = Case::v2(&[ROOT, ("/a", &[asked])]).only("frozen");
@@ -195,7 +195,7 @@ mod tests {
         let above: Made<'_> = ("/a", &[("freezer.state", "FROZEN\n"), ("freezer.self_freezing", "1\n")]);
         let own: Made<'_> = ("/a/b", &[("freezer.state", "FROZEN\n"), ("freezer.self_freezing", "0\n")]);
         let found = Case::v1(&[("/", &[("release_agent", "")]), above, own]).only("frozen");
-        assert_eq!(essence(&found), ("/a/b", Severity::Critical, Some("echo THAWED > /sys/fs/cgroup/a/freezer.state")));
+        assert_eq!(essence(&found), ("/a/b", Severity::Critical, Some("nsx cg thaw /sys/fs/cgroup/a")));
         assert_eq!(evidence(&found), ["/a/b/freezer.state: FROZEN", "/a/freezer.self_freezing: 1"]);
     }
 
@@ -223,7 +223,10 @@ mod tests {
     fn no_more_cgroups_can_be_made() {
         let a: Made<'_> = ("/a", &[("cgroup.max.depth", "1\n")]);
         let found = Case::v2(&[ROOT, a, ("/a/b", &[])]).only("children-max");
-        assert_eq!(essence(&found), ("/a/b", Severity::Warning, Some("echo max > /sys/fs/cgroup/a/cgroup.max.depth")));
+        assert_eq!(
+            essence(&found),
+            ("/a/b", Severity::Warning, Some("nsx cg set /sys/fs/cgroup/a cgroup.max.depth=max"))
+        );
         assert!(found.explanation.contains("the cgroup.max.depth (1) of /a, which is above, is reached"), "{found:?}");
     }
 }
