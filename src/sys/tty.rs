@@ -79,6 +79,15 @@ pub fn is_foreground(terminal: BorrowedFd<'_>) -> bool {
     unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) == libc::getpgrp() }
 }
 
+/// Says whether the terminal is for another process group of this session now. A terminal of another session is for whoever uses it.
+pub fn is_for_others(terminal: BorrowedFd<'_>) -> bool {
+    // SAFETY: both calls take numbers. One that is out of sight, in another pid namespace, is 0.
+    unsafe {
+        let group = libc::tcgetpgrp(terminal.as_raw_fd());
+        group > 0 && group != libc::getpgrp()
+    }
+}
+
 /// Says whether the terminal hands over whole lines, as it does while no program has taken charge of it.
 pub fn is_line_mode(terminal: BorrowedFd<'_>) -> bool {
     termios::tcgetattr(terminal).is_ok_and(|settings| settings.local_flags.contains(LocalFlags::ICANON))

@@ -217,10 +217,10 @@ impl Live<'_> {
     /// Takes the terminal. A job in the background stops, as every program does there that wants it, until somebody brings it to the
     /// foreground; where it cannot be stopped it waits for that.
     fn take_again(&mut self) -> Result<(), SysError> {
-        if !tty::is_foreground(self.keyboard) {
+        if tty::is_for_others(self.keyboard) {
             signal::stop_by(SIGTTOU);
         }
-        if !tty::is_foreground(self.keyboard) {
+        if tty::is_for_others(self.keyboard) {
             return Ok(());
         }
         self.screen.take()?;

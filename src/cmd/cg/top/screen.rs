@@ -123,7 +123,8 @@ impl Drop for Screen<'_> {
 
 /// Gives the terminal back, if it was taken.
 fn give_back() {
-    let Some(settings) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    // Where this comes from a panic, waiting could be for ever.
+    let Some(settings) = BEFORE.try_lock().ok().and_then(|mut before| before.take()) else { return };
     let mut stdout = io::stdout();
     // Where the terminal has gone there is nothing to be given back.
     let _ = execute!(stdout, ResetColor, Show, LeaveAlternateScreen);
