@@ -11,13 +11,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::group::{BoundBy, Comes, Group, tree_order};
-use super::host::{Cgroups, Home, MOST_BYTES};
+use super::group::{Group, tree_order};
+use super::host::Cgroups;
 use super::parse;
-use crate::model::cgroup::{Controller, Limit, Version};
+use crate::model::cgroup::Version;
 use crate::sys::dir::{self, DirReader};
 use crate::sys::{Errno, cgroupfs, errno_name};
 
+mod limits;
 mod wanted;
 
 use wanted::{Wanted, files_of};
@@ -317,54 +318,6 @@ impl Tree {
         parents
     }
 
-    /// Works out what the limits come to, from the top down.
-    fn apply_limits(&mut self, cgroups: &Cgroups, only: Option<usize>) {
-        let parents = self.parents();
-        let host = &cgroups.host;
-        let of_host = |value: Option<u64>| Comes { limit: value.map(Limit::Value), by: value.map(|_| BoundBy::Host) };
-        let start = self.groups.first().map(|group| group.path.clone()).unwrap_or_default();
-        let mut paths = Vec::new();
-        let mut above = |controller: Controller, limit: fn(&super::Files) -> Option<Limit>, host: Comes| -> Comes {
-            let Home::Hierarchy(index) = cgroups.home(controller) else { return host };
-            if only.is_some_and(|only| only != index) {
-                return host;
-            }
-            limits_above(cgroups, index, &start, limit).into_iter().fold(host, |least, (path, next)| {
-                paths.push(path);
-                tighter(least, Some(next), BoundBy::Above(paths.len() - 1))
-            })
-        };
-        let memory = above(
-            Controller::Memory,
-            |files| {
-                files
-                    .get("memory.max")
-                    .and_then(parse::limit)
-                    .or_else(|| parse::limit_v1(files.get("memory.limit_in_bytes")?))
-            },
-            of_host(host.memory_bytes),
-        );
-        let cpu = above(
-            Controller::Cpu,
-            |files| files.bandwidth().map(crate::model::cgroup::Bandwidth::millicpus),
-            of_host(host.cpus.map(|cpus| cpus.saturating_mul(1000))),
-        );
-        let pids = above(Controller::Pids, |files| parse::limit(files.get("pids.max")?), of_host(host.tasks_max));
-        self.above = paths;
-        let unseen = out_of_sight(cgroups, only, &start).filter(|&limit| memory.limit.is_none_or(|seen| limit < seen));
-        let memory = tighter(memory, unseen, BoundBy::OutOfSight);
-        for (index, parent) in parents.iter().enumerate() {
-            let (memory, cpu, pids) = match parent.map(|parent| &self.groups[parent]) {
-                Some(parent) => (parent.memory_effective, parent.cpu_effective, parent.pids_effective),
-                None => (memory, cpu, pids),
-            };
-            let group = &mut self.groups[index];
-            group.memory_effective = tighter(memory, group.memory_max, BoundBy::Group(index));
-            group.cpu_effective = tighter(cpu, group.cpu_max.map(|max| max.millicpus()), BoundBy::Group(index));
-            group.pids_effective = tighter(pids, group.pids_max, BoundBy::Group(index));
-        }
-    }
-
     /// Takes the rates from what the same cgroups had used some time ago.
     pub fn add_rates(&mut self, before: &Tree, elapsed: Duration) {
         let then: HashMap<&[u8], &Group> = before.groups.iter().map(|group| (&group.path[..], group)).collect();
@@ -385,52 +338,6 @@ impl Tree {
 /// Says whether one path lies below another.
 fn is_below(path: &[u8], above: &[u8]) -> bool {
     above == b"/" && path != b"/" || path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
-}
-
-/// Returns the tighter of what holds above and what a cgroup sets; the nearer of equal ones.
-fn tighter(above: Comes, own: Option<Limit>, by: BoundBy) -> Comes {
-    match (above.limit, own) {
-        (_, None) => above,
-        (Some(least), Some(own)) if own > least => above,
-        (_, Some(Limit::Max)) => Comes { limit: Some(Limit::Max), by: None },
-        (_, Some(own)) => Comes { limit: Some(own), by: Some(by) },
-    }
-}
-
-/// Returns what v1 says that the memory of a cgroup is limited to, where limits are out of sight.
-fn out_of_sight(cgroups: &Cgroups, only: Option<usize>, path: &[u8]) -> Option<Limit> {
-    let Home::Hierarchy(index) = cgroups.home(Controller::Memory) else { return None };
-    let opened = &cgroups.hierarchies[index];
-    if opened.hierarchy.version != Version::V1 || opened.top_path() == b"/" || only.is_some_and(|only| only != index) {
-        return None;
-    }
-    let stat = dir::read_whole(opened.open(path).ok()?.as_fd(), c"memory.stat", MOST_BYTES).ok()?;
-    parse::keyed(&stat, "hierarchical_memory_limit").map(Limit::Value)
-}
-
-/// Reads one limit of all cgroups above a path in a hierarchy, with their paths.
-fn limits_above(
-    cgroups: &Cgroups,
-    index: usize,
-    path: &[u8],
-    limit: fn(&super::Files) -> Option<Limit>,
-) -> Vec<(Vec<u8>, Limit)> {
-    const FILES: [&CStr; 6] =
-        [c"memory.max", c"memory.limit_in_bytes", c"cpu.max", c"cpu.cfs_quota_us", c"cpu.cfs_period_us", c"pids.max"];
-    let opened = &cgroups.hierarchies[index];
-    let mut ancestors = super::ladder::ancestors(opened.top_path(), path);
-    ancestors.pop();
-    let read = |path: &Vec<u8>| {
-        let directory = opened.open(path).ok()?;
-        let mut files = super::Files::new(opened.hierarchy.version);
-        for name in FILES {
-            if let (Ok(text), Ok(name)) = (dir::read_whole(directory.as_fd(), name, MOST_BYTES), name.to_str()) {
-                files.insert(name, text);
-            }
-        }
-        Some((path.clone(), limit(&files)?))
-    };
-    ancestors.iter().filter_map(read).collect()
 }
 
 /// When a tree was read, for rates.
@@ -463,21 +370,16 @@ impl Sample {
 mod tests {
     use super::*;
 
-    fn group(path: &str, memory_max: Option<Limit>) -> Group {
-        Group { path: path.into(), hierarchies: vec![0], memory_max, inode: Some(7), ..Group::default() }
+    fn group(path: &str) -> Group {
+        Group { path: path.into(), hierarchies: vec![0], inode: Some(7), ..Group::default() }
     }
 
     #[test]
     fn cgroups_of_several_hierarchies_with_one_path_are_one() {
-        let memory = Group { hierarchies: vec![2], pids: vec![9, 7], memory_current: Some(5), ..group("/a", None) };
-        let pids = Group {
-            hierarchies: vec![1],
-            pids: vec![7, 8],
-            pids_current: Some(3),
-            frozen: Some(true),
-            ..group("/a", None)
-        };
-        let mut tree = Tree { groups: vec![memory, pids, group("/", None)], ..Tree::default() };
+        let memory = Group { hierarchies: vec![2], pids: vec![9, 7], memory_current: Some(5), ..group("/a") };
+        let pids =
+            Group { hierarchies: vec![1], pids: vec![7, 8], pids_current: Some(3), frozen: Some(true), ..group("/a") };
+        let mut tree = Tree { groups: vec![memory, pids, group("/")], ..Tree::default() };
         tree.tidy();
         assert_eq!(tree.groups.len(), 2);
         let both = &tree.groups[1];
@@ -488,7 +390,7 @@ mod tests {
     #[test]
     fn each_knows_who_is_above() {
         let mut tree = Tree {
-            groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(|path| group(path, None)).to_vec(),
+            groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(|path| group(path)).to_vec(),
             ..Tree::default()
         };
         tree.tidy();
@@ -498,20 +400,8 @@ mod tests {
     }
 
     #[test]
-    fn the_tighter_limit_counts_and_names_its_setter() {
-        let host = Comes { limit: Some(Limit::Value(100)), by: Some(BoundBy::Host) };
-        let own = BoundBy::Group(3);
-        assert_eq!(tighter(host, Some(Limit::Max), own), host);
-        assert_eq!(tighter(host, None, own), host);
-        assert_eq!(tighter(host, Some(Limit::Value(50)), own), Comes { limit: Some(Limit::Value(50)), by: Some(own) });
-        assert_eq!(tighter(host, Some(Limit::Value(100)), own).by, Some(own));
-        assert_eq!(tighter(Comes::default(), Some(Limit::Max), own), Comes { limit: Some(Limit::Max), by: None });
-    }
-
-    #[test]
     fn rates_are_of_the_same_cgroup_only() {
-        let used =
-            |path: &str, inode, usec| Group { inode: Some(inode), cpu_usage_usec: Some(usec), ..group(path, None) };
+        let used = |path: &str, inode, usec| Group { inode: Some(inode), cpu_usage_usec: Some(usec), ..group(path) };
         let before = Tree { groups: vec![used("/a", 1, 1000), used("/b", 2, 1000)], ..Tree::default() };
         let mut now =
             Tree { groups: vec![used("/a", 1, 501_000), used("/b", 3, 9), used("/c", 4, 9)], ..Tree::default() };

@@ -385,6 +385,7 @@ fn readme() {
             "--output",
             "--type",
             "--tree",
+            "--runtime",
         ];
         if ours && !others.contains(&word) {
             assert!(known.contains(word), "the README names {word}, which is no option");
