@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn each_knows_who_is_above() {
         let mut tree = Tree {
-            groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(|path| group(path)).to_vec(),
+            groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(group).to_vec(),
             ..Tree::default()
         };
         tree.tidy();
