@@ -32,9 +32,11 @@ pub(super) fn vanishing() {
             let listed = document(&printed);
             assert!(paths(&listed).contains(&top.as_str()) && listed["gaps"] == serde_json::json!([]), "{listed:#}");
         }
-        let shown = output(&mut nsx(&["cg", "show", "--json", &gone]));
-        let error = text(&shown.stderr);
-        assert!(shown.status.success() || shown.status.code() == Some(1) && error.contains("no cgroup"), "{error}");
+        if round % 10 == 0 {
+            let shown = output(&mut nsx(&["cg", "show", "--json", &gone]));
+            let error = text(&shown.stderr);
+            assert!(shown.status.success() || shown.status.code() == Some(1) && error.contains("no cgroup"), "{error}");
+        }
     }
     drop(churn);
 }
