@@ -389,10 +389,8 @@ mod tests {
 
     #[test]
     fn each_knows_who_is_above() {
-        let mut tree = Tree {
-            groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(group).to_vec(),
-            ..Tree::default()
-        };
+        let mut tree =
+            Tree { groups: ["/a", "/", "/a/b", "/a-b", "/a/b/c", "/x"].map(group).to_vec(), ..Tree::default() };
         tree.tidy();
         let names: Vec<_> = tree.groups.iter().map(|group| String::from_utf8_lossy(&group.path).into_owned()).collect();
         assert_eq!(names, ["/", "/a", "/a/b", "/a/b/c", "/a-b", "/x"]);
