@@ -32,6 +32,7 @@ complete -c nsx -n "__fish_nsx_needs_command" -s h -l help -d 'Print help (see m
 complete -c nsx -n "__fish_nsx_needs_command" -s V -l version -d 'Print version'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "ls" -d 'List namespaces'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "enter" -d 'Run a command in the namespaces of another process'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "cg" -d 'Show, measure, explain and change cgroups'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s t -l type -d 'Only namespaces of this kind (can be repeated, or separated by commas)' -x -a "(__fish_complete_list , 'printf \"cgroup\nipc\nmnt\nnet\npid\ntime\nuser\nuts\\n\"')"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l where -d 'Only rows for which this is true, such as \'type == net and nprocs > 1\'' -r
@@ -110,3 +111,204 @@ complete -c nsx -n "__fish_nsx_using_subcommand enter" -l explain -d 'Print the 
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s J -l json -d 'With --explain: print JSON (schema nsx.enter/1)'
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "ls" -d 'List cgroups, with what they use and may use'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "show" -d 'Show what the limits of a process or cgroup come to, and who sets them'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "path" -d 'Show the limits on the way from the root to a process or cgroup'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "why" -d 'Say why a process was killed or slowed, and what to do about it'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "top" -d 'Show what cgroups use, live'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "procs" -d 'List the processes in a cgroup'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "set" -d 'Set knobs of a cgroup, and make sure that they are set'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "move" -d 'Move processes to a cgroup, and make sure that they are there'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "freeze" -d 'Bring all processes in a cgroup and below it to a stand'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "thaw" -d 'Let all processes in a cgroup and below it run again'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "kill" -d 'Kill all processes in a cgroup and below it'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "create" -d 'Make a cgroup, with all that it takes to use it'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -f -a "rm" -d 'Remove a cgroup that has no processes'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s d -l depth -d 'Only so many levels below the first one' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l over -d 'Only cgroups that use more than this part of a limit, such as 80%' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s i -l interval -d 'Measure time on processors over this time, such as 1s' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l where -d 'Only rows for which this is true, such as \'mem > 1000000 and nprocs > 0\'' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l sort -d 'Sort by this, the largest first; -KEY turns it round' -r -f -a "CGROUP\t'name; with --flat the path'
+PATH\t'path'
+NPROCS\t'processes in it, without those below'
+MEM\t'memory that is used'
+MEMMAX\t'memory.max'
+MEMHIGH\t'memory.high'
+MEMEFF\t'what memory.max comes to, with those above'
+FULL\t'how much of its tightest limit is used, in percent'
+CPU\t'time on processors over the interval, in percent of one'
+CPUMAX\t'cpu.max, in processors'
+CPUEFF\t'what cpu.max comes to, with those above'
+CPUTIME\t'time on processors since it was made'
+THROTTLED\t'periods in which its quota stopped it, in percent'
+PIDS\t'tasks in it and below'
+PIDSMAX\t'pids.max'
+PIDSEFF\t'what pids.max comes to, with those above'
+PSI\t'worst pressure of cpu, memory and io, 10 s, in percent'
+FROZEN\t'whether its processes stand still'
+CONTAINER\t'container or unit, by its name'
+INODE\t'inode number; on v2 the id of the cgroup'
+DEPTH\t'how deep it lies'
+HIERARCHIES\t'how many hierarchies have it'
+PRESSURE\t'worst pressure'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s o -l output -d 'Columns to show: COL,…, or +COL,… to add some, or all' -r -f -a "CGROUP\t'name; with --flat the path'
+PATH\t'path'
+NPROCS\t'processes in it, without those below'
+MEM\t'memory that is used'
+MEMMAX\t'memory.max'
+MEMHIGH\t'memory.high'
+MEMEFF\t'what memory.max comes to, with those above'
+FULL\t'how much of its tightest limit is used, in percent'
+CPU\t'time on processors over the interval, in percent of one'
+CPUMAX\t'cpu.max, in processors'
+CPUEFF\t'what cpu.max comes to, with those above'
+CPUTIME\t'time on processors since it was made'
+THROTTLED\t'periods in which its quota stopped it, in percent'
+PIDS\t'tasks in it and below'
+PIDSMAX\t'pids.max'
+PIDSEFF\t'what pids.max comes to, with those above'
+PSI\t'worst pressure of cpu, memory and io, 10 s, in percent'
+FROZEN\t'whether its processes stand still'
+CONTAINER\t'container or unit, by its name'
+INODE\t'inode number; on v2 the id of the cgroup'
+DEPTH\t'how deep it lies'
+HIERARCHIES\t'how many hierarchies have it'
+all\t'every column'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s f -l flat -d 'Print whole paths instead of a tree'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s p -l procs -d 'Name the processes in each cgroup'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l limits-only -d 'Only cgroups that set a limit themselves'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -l columns -d 'List the columns that there are'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s J -l json -d 'Print JSON (schema nsx.cg.ls/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -s a -l all -d 'Show knobs that limit nothing, too'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -l shares -d 'Say what weights are worth: reads the weights of all siblings on the way'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -s J -l json -d 'Print JSON (schema nsx.cg.show/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -s a -l all -d 'Show columns in which nobody sets a limit, too'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -s J -l json -d 'Print JSON (schema nsx.cg.path/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why" -s w -l watch -d 'Read twice, this time apart, and tell what has come in between' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why" -s J -l json -d 'Print JSON (schema nsx.cg.why/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s i -l interval -d 'How often to look: a number with ms, s, m, h or d' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s s -l sort -d 'What comes first: the most of this, of those side by side; `name` is the order of the alphabet' -r -f -a "cpu\t''
+mem\t''
+pids\t''
+pressure\t''
+name\t''"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s d -l depth -d 'Only so many levels below the first one' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s n -l count -d 'End after so many intervals' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s f -l flat -d 'Show whole paths instead of a tree'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -l once -d 'Print one table, after one interval'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s J -l json -d 'Print JSON, one document on a line after each interval (schema nsx.cg.top/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -l threads -d 'List threads'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -s r -l recursive -d 'List those in the cgroups below, too'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -s J -l json -d 'Print JSON (schema nsx.cg.procs/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -s t -l thread -d 'Move just the threads with these ids, not their processes'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -l timeout -d 'How long to wait until it has happened' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -l force -d 'Also where nsx itself is in the cgroup, and would stand still with it'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -l timeout -d 'How long to wait until it has happened' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -l timeout -d 'How long to wait until none is left' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -s c -l controllers -d 'The controllers that it is to have' -r
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -s p -l parents -d 'Make those above it, too, and do not mind if it is there'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s r -l recursive -d 'Remove the cgroups below it, too'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s n -l dry-run -d 'Show what would be done, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'

@@ -16,6 +16,8 @@ pub enum Binder {
     Level(usize),
     /// No cgroup: there is not more on this host.
     Host,
+    /// A cgroup above the top, which cannot be seen from here; the kernel says that there is one.
+    OutOfSight,
 }
 
 /// One step of a ladder, for one knob and key.
@@ -69,11 +71,19 @@ fn bound(limits: impl Iterator<Item = Option<Limit>>, host: Option<Limit>) -> Bo
 }
 
 /// Returns how much of a protection (memory.min, memory.low) is had at most: no more than each ancestor offers. The root offers all
-/// that there is. Where nothing is protected here, nothing is had.
-pub fn protection(steps: &[Step]) -> Bound {
+/// that there is. Where nothing is protected here, nothing is had; but with `recursive` (the mount option `memory_recursiveprot`) what an
+/// ancestor offers and nobody claims protects all below it, so a cgroup without a value of its own does not count.
+pub fn protection(steps: &[Step], recursive: bool) -> Bound {
+    let nothing = Some(Limit::Value(0));
     let Some(own) = steps.last().and_then(|step| step.limit) else { return Bound::default() };
-    let bound = least(steps, Step::default());
-    if own == Limit::Value(0) { Bound { limit: Some(own), by: None } } else { bound }
+    let none = Bound { limit: nothing, by: None };
+    if !recursive {
+        return if own == Limit::Value(0) { none } else { least(steps, Step::default()) };
+    }
+    let claimed: Vec<Step> =
+        steps.iter().map(|step| Step { limit: step.limit.filter(|_| step.limit != nothing), ..*step }).collect();
+    let bound = least(&claimed, Step::default());
+    if bound.limit.is_none() { none } else { bound }
 }
 
 /// Returns how many more there may be below the cgroup: each ancestor counts what is below it.
@@ -132,6 +142,8 @@ pub struct Effective {
     pub kernel: Option<Limit>,
     /// The list that is set here, and the one that is effective, for knobs that are lists.
     pub lists: Option<(String, String)>,
+    /// For weights: the part that is had when everybody wants all, in millionths; `None` where nobody asked.
+    pub share_millionths: Option<u64>,
 }
 
 /// Returns what every knob comes to, in the order of [`KNOBS`]. Knobs that nobody on the ladder has are left out.
@@ -176,6 +188,7 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
         headroom: Bound::default(),
         kernel: None,
         lists: None,
+        share_millionths: None,
     };
     if knob.rule == Rule::Kernel {
         return lists(base, ladder).into_iter().collect();
@@ -184,6 +197,7 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
     let mut keys: Vec<Option<String>> = settings.iter().flatten().map(|setting| setting.key.clone()).collect();
     keys.sort();
     keys.dedup();
+    let recursive = host.recursive_protection;
     let host = host_step(knob, host);
     let of_key = |key: Option<String>| {
         let steps: Vec<Step> = ladder
@@ -197,10 +211,11 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
             .collect();
         let nothing = Bound::default();
         let own = steps.last().and_then(|step| step.limit);
+        let steps = if is_own_only(knob, files) { only_own(steps) } else { steps };
         let (effective, headroom) = match knob.rule {
             Rule::Least | Rule::LeastPerKey => (least(&steps, host), headroom(&steps, host)),
             Rule::Bandwidth => (least(&steps, host), nothing),
-            Rule::Protection => (protection(&steps), nothing),
+            Rule::Protection => (protection(&steps, recursive), nothing),
             Rule::Any => (any(&steps), nothing),
             Rule::Share => (Bound { limit: own, by: None }, nothing),
             Rule::Remaining if knob.name == "cgroup.max.depth" => (least(&steps, host), remaining_depth(&steps)),
@@ -209,9 +224,29 @@ pub fn of_knob(knob: &'static Knob, ladder: &Ladder, host: &Host) -> Vec<Effecti
         };
         let usage = steps.iter().rev().find_map(|step| step.usage);
         let kernel = kernel_says(knob, files);
+        let (effective, headroom) = match kernel {
+            // Where the kernel knows of a tighter one, how much of that is left is known to nobody here.
+            Some(limit) if effective.limit.is_none_or(|known| limit < known) && !ladder.is_from_root() => {
+                (Bound { limit: Some(limit), by: Some(Binder::OutOfSight) }, nothing)
+            }
+            _ => (effective, headroom),
+        };
         Effective { key, here: own, effective, usage, headroom, kernel, steps, ..base.clone() }
     };
-    keys.into_iter().map(of_key).collect()
+    let all = keys.into_iter().map(of_key);
+    all.filter(|one| one.steps.iter().any(|step| step.limit.is_some())).collect()
+}
+
+/// Says whether a knob counts for its own cgroup alone: v1 throttles nobody below a cgroup by its limits of devices
+/// (`Documentation/admin-guide/cgroup-v1/blkio-controller.rst`, "Hierarchical Cgroups"; seen on Linux 6.1).
+fn is_own_only(knob: &Knob, files: &Files) -> bool {
+    files.version == Version::V1 && knob.name == "io.max"
+}
+
+fn only_own(mut steps: Vec<Step>) -> Vec<Step> {
+    let above = steps.len().saturating_sub(1);
+    steps[..above].fill(Step::default());
+    steps
 }
 
 /// Returns what a knob cannot exceed on this host.
@@ -256,7 +291,11 @@ fn lists(base: Effective, ladder: &Ladder) -> Option<Effective> {
     let is_leaf = place + 1 == ladder.levels.len();
     let here = level.files.get(base.file).filter(|_| is_leaf).map(text).unwrap_or_default();
     // The lowest that asked for less than it could have had.
-    let asks = |files: &Files| files.get(base.file).is_some_and(|list| !list.trim_ascii().is_empty());
+    let asks = |files: &Files| {
+        // At the root of v1 stands what there is, and nobody can write to it.
+        let is_given = files.version == Version::V1 && files.is_root();
+        !is_given && files.get(base.file).is_some_and(|list| !list.trim_ascii().is_empty())
+    };
     let by = ladder.levels[..=place].iter().rposition(|level| asks(&level.files)).map(Binder::Level);
     let count = parse::list_len(effective.as_bytes()).map(Limit::Value);
     let steps = ladder.levels.iter().map(|level| Step {

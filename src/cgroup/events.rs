@@ -40,7 +40,7 @@ const fn v1(controller: Controller, file: &'static str, key: &'static str) -> Co
 }
 
 /// Every counter that is shown.
-pub static COUNTERS: [Counter; 34] = {
+pub static COUNTERS: [Counter; 35] = {
     use Controller::{Cpu, Memory, Pids};
     use Scope::{Local, Subtree};
     [
@@ -57,6 +57,7 @@ pub static COUNTERS: [Counter; 34] = {
         v2(Memory, "memory.events", "max", Subtree),
         v2(Memory, "memory.events", "high", Subtree),
         v2(Memory, "memory.events", "low", Subtree),
+        v2(Memory, "memory.events", "sock_throttled", Subtree),
         v2(Memory, "memory.swap.events", "max", Subtree),
         v2(Memory, "memory.swap.events", "high", Subtree),
         v2(Memory, "memory.swap.events", "fail", Subtree),

@@ -81,7 +81,7 @@ pub enum Home {
     NotMounted(Version),
     /// The kernel has it, and does not use it: `cgroup_disable=`.
     Disabled,
-    /// This kernel does not have it, as far as can be seen.
+    /// It is not to be had here: this kernel lacks it, or keeps it from what can be seen. Newer kernels do not list all in `/proc/cgroups`.
     Absent,
 }
 
@@ -102,6 +102,9 @@ pub struct Host {
     pub tasks: Option<u64>,
     /// How many processors are online.
     pub cpus: Option<u64>,
+    /// Whether a protection of memory that nobody below claims protects them all: v2 mounted with `memory_recursiveprot`, which is one
+    /// setting for the whole host.
+    pub recursive_protection: bool,
 }
 
 /// The hierarchies of this host.
@@ -131,10 +134,14 @@ impl Cgroups {
         let root = own_process.root_dir().map_err(failed("self/root"))?;
         let kernel = dir::read_whole(proc.as_fd(), c"cgroups", MOST_BYTES).unwrap_or_default();
         let hierarchies = Layout::parse(&mountinfo).hierarchies(&own);
-        let hierarchies =
+        let hierarchies: Vec<Opened> =
             hierarchies.into_iter().map(|hierarchy| open(hierarchy, root.as_fd(), proc.is_live())).collect();
         let kernel = controllers_of_kernel(&kernel).collect();
-        Ok(Cgroups { hierarchies, kernel, own, host: Host::read(proc) })
+        let mut host = Host::read(proc);
+        let mut options =
+            hierarchies.iter().flat_map(|opened| &opened.hierarchy.mounts).flat_map(|mount| &mount.options);
+        host.recursive_protection = options.any(|option| option == b"memory_recursiveprot");
+        Ok(Cgroups { hierarchies, kernel, own, host })
     }
 
     /// Says where a controller is at home.
@@ -154,8 +161,8 @@ impl Cgroups {
             Some((_, 0, true)) if controller.is_core_on_v2() => {
                 mounted.map_or(Home::NotMounted(Version::V2), Home::Hierarchy)
             }
-            // Nobody has mounted it, or v2 has it and is not mounted.
-            Some((_, 0, true)) => Home::NotMounted(Version::V2),
+            // v2 has it and is not mounted; or is, and does not pass it down to what can be seen from here.
+            Some((_, 0, true)) => mounted.map_or(Home::NotMounted(Version::V2), |_| Home::Absent),
             Some(_) => Home::NotMounted(Version::V1),
             None if controller.is_core_on_v2() && controller != Controller::PerfEvent => {
                 mounted.map_or(Home::Absent, Home::Hierarchy)
@@ -221,6 +228,7 @@ impl Host {
             tasks_max: most.into_iter().flatten().min(),
             tasks,
             cpus: (cpus > 0).then_some(cpus),
+            recursive_protection: false,
         }
     }
 }

@@ -239,7 +239,7 @@ fn refused(opened: &Opened, path: &[u8], errno: Errno) -> Seen {
 }
 
 /// Returns the paths of a cgroup and of those above it, the top first.
-fn ancestors(top: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn ancestors(top: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
     let base = if top == b"/" { 0 } else { top.len() };
     let ends = path.iter().enumerate().skip(base + 1).filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
     let mut all = vec![top.to_vec()];

@@ -6,8 +6,8 @@
 use crate::model::cgroup::{Bandwidth, Limit};
 use crate::model::id::parse_decimal;
 
-/// v1 says "no limit" by the largest number of whole pages that fits: 2^63 less a page, of 4 KiB to 64 KiB.
-const V1_UNLIMITED: u64 = (1 << 63) - (64 << 10);
+/// v1 says "no limit" by the largest number of whole pages below 2^63, and pages can be of 16 GiB. No machine has half as much.
+const V1_UNLIMITED: u64 = 1 << 62;
 
 /// Parses a number that is the whole of a file.
 pub fn number(text: &[u8]) -> Option<u64> {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn v1_says_no_limit_by_a_huge_number() {
         assert_eq!(limit_v1(b"9223372036854771712\n"), Some(Limit::Max));
-        assert_eq!(limit_v1(b"9223372036854710272\n"), Some(Limit::Max), "of 64 KiB pages");
+        assert_eq!(limit_v1(b"9223372036852678656\n"), Some(Limit::Max), "of huge pages");
         assert_eq!(limit_v1(b"1099511627776\n"), Some(Limit::Value(1 << 40)));
     }
 

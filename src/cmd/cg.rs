@@ -3,12 +3,15 @@
 pub mod create;
 pub mod freeze;
 pub mod kill;
+pub mod ls;
 pub mod mov;
 pub mod path;
 pub mod procs;
 pub mod rm;
 pub mod set;
 pub mod show;
+pub mod top;
+pub mod why;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -34,8 +37,11 @@ pub struct CgArgs {
 
 #[derive(Debug, Subcommand)]
 enum CgCommand {
+    Ls(Box<ls::LsArgs>),
     Show(show::ShowArgs),
     Path(path::PathArgs),
+    Why(why::WhyArgs),
+    Top(top::TopArgs),
     Procs(procs::ProcsArgs),
     Set(set::SetArgs),
     Move(mov::MoveArgs),
@@ -52,8 +58,11 @@ enum CgCommand {
 /// Whatever kept it from being done.
 pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     match &args.command {
+        CgCommand::Ls(args) => ls::run(args, global, ui),
         CgCommand::Show(args) => show::run(args, global, ui),
         CgCommand::Path(args) => path::run(args, global, ui),
+        CgCommand::Why(args) => why::run(args, global, ui),
+        CgCommand::Top(args) => top::run(args, global, ui),
         CgCommand::Procs(args) => procs::run(args, global, ui),
         CgCommand::Set(args) => set::run(args, global, ui),
         CgCommand::Move(args) => mov::run(args, global, ui),

@@ -3,7 +3,8 @@
 use anyhow::Context;
 use clap::Args;
 
-use super::value::{ColumnWord, SortKey, column_word, expression, sort_key};
+use super::table::{SortValue, chosen, list_columns};
+use super::value::{ColumnWord, SortKey, column_word, expression, ls_columns, sort_key};
 use super::{Exit, Global, UsageError, advice, ui, ui::Ui};
 use crate::model::{Holder, HolderKind, KindSet, Namespace, NsId, NsKind, Pid, Snapshot};
 use crate::proc::{ProcRoot, Users};
@@ -56,7 +57,7 @@ pub struct LsArgs {
 
     /// Columns to show: COL,…, or +COL,… to add some, or all
     #[arg(short = 'o', long = "output", value_name = "COL", value_delimiter = ',', ignore_case = true,
-          value_parser = column_word())]
+          value_parser = column_word(ls_columns()))]
     pub output: Vec<ColumnWord>,
 
     /// List the columns that there are
@@ -64,7 +65,7 @@ pub struct LsArgs {
     pub columns: bool,
 
     /// Sort by this column; -COL puts the largest first
-    #[arg(long, value_name = "COL", ignore_case = true, allow_hyphen_values = true, value_parser = sort_key())]
+    #[arg(long, value_name = "COL", ignore_case = true, allow_hyphen_values = true, value_parser = sort_key(ls_columns()))]
     pub sort: Option<SortKey>,
 
     /// Count threads, too: adds the column NTHREADS
@@ -94,7 +95,13 @@ pub struct LsArgs {
 /// Where a target is not there, `/proc` cannot be read, or standard output cannot be written to.
 pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     if args.columns {
-        ui.stdout(|to| if args.json { json::columns(&DEFAULT, to) } else { list_columns(to) })?;
+        ui.stdout(|to| {
+            if args.json {
+                json::columns(&ls_columns(), &DEFAULT, to)
+            } else {
+                list_columns(&ls_columns(), &DEFAULT, to)
+            }
+        })?;
         return Ok(Exit::Done);
     }
     let root = ProcRoot::open(&global.proc_root).context("cannot list processes")?;
@@ -269,41 +276,8 @@ impl LsArgs {
             let behind = defaults.iter().position(|key| matches!(*key, "NPROCS" | "PPID")).unwrap_or(0);
             defaults.insert(behind + 1, "NTHREADS");
         }
-        let mut chosen: Vec<usize> = defaults.into_iter().filter_map(find).collect();
-        if !self.output.is_empty() && !matches!(self.output[0], ColumnWord::Add(_)) {
-            chosen.clear();
-        }
-        for (place, word) in self.output.iter().enumerate() {
-            match *word {
-                ColumnWord::All => chosen.extend(0..COLUMNS.len()),
-                // `+COL,COL` adds both, as in lsns(8).
-                ColumnWord::Add(column) | ColumnWord::Only(column) => {
-                    let seen = place == 0 && chosen.contains(&column);
-                    if !seen {
-                        chosen.push(column);
-                    }
-                }
-            }
-        }
-        chosen.into_iter().map(|column| &COLUMNS[column]).collect()
-    }
-}
-
-/// A value to sort by, one way or the other; what is not there comes last both ways.
-#[derive(PartialEq, Eq)]
-struct SortValue(crate::select::Value, bool);
-
-impl PartialOrd for SortValue {
-    fn partial_cmp(&self, other: &SortValue) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for SortValue {
-    fn cmp(&self, other: &SortValue) -> std::cmp::Ordering {
-        use crate::select::Value;
-        let order = self.0.order(&other.0);
-        if self.1 && self.0 != Value::Null && other.0 != Value::Null { order.reverse() } else { order }
+        let defaults = defaults.into_iter().filter_map(find).collect();
+        chosen(&self.output, defaults, COLUMNS.len()).into_iter().map(|column| &COLUMNS[column]).collect()
     }
 }
 
@@ -334,12 +308,4 @@ fn line(columns: &[&Column], row: &Row<'_>, branches: &str, terminal: bool) -> V
             Cell { text, style, branches }
         })
         .collect()
-}
-
-fn list_columns(to: &mut dyn std::io::Write) -> std::io::Result<()> {
-    for column in &COLUMNS {
-        let default = if DEFAULT.contains(&column.key) { " (shown by default)" } else { "" };
-        writeln!(to, "{:<10} {}{default}", column.key, column.help)?;
-    }
-    Ok(())
 }

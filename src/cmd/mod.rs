@@ -10,6 +10,7 @@ pub mod cg;
 pub mod enter;
 pub mod exit;
 pub mod ls;
+pub mod table;
 pub mod ui;
 pub mod value;
 

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use crate::launch::{Caps, Id, Timeout};
 use crate::model::id::parse_decimal;
 use crate::model::{CapSet, NsKind};
-use crate::render::column::{COLUMNS, find};
+use crate::render::column::COLUMNS;
 use crate::select::{Expr, TreeBy};
 
 impl ValueEnum for NsKind {
@@ -46,19 +46,33 @@ pub enum ColumnWord {
     Only(usize),
 }
 
+/// The columns of a table: their names, and what they say.
+pub type Names = Vec<(&'static str, &'static str)>;
+
+/// Returns the columns of `nsx ls`.
+pub fn ls_columns() -> Names {
+    COLUMNS.iter().map(|column| (column.key, column.help)).collect()
+}
+
+/// Returns the number of the column with this name, in any case.
+fn find(names: &Names, name: &str) -> Option<usize> {
+    names.iter().position(|(key, _)| key.eq_ignore_ascii_case(name))
+}
+
 /// Returns the parser of the words of `-o`.
-pub fn column_word() -> impl TypedValueParser<Value = ColumnWord> {
-    let values = COLUMNS
+pub fn column_word(names: Names) -> impl TypedValueParser<Value = ColumnWord> {
+    let values: Vec<PossibleValue> = names
         .iter()
-        .map(|column| PossibleValue::new(column.key).help(column.help))
+        .map(|(key, help)| PossibleValue::new(*key).help(*help))
         .chain([PossibleValue::new("all").help("every column")])
-        .chain(COLUMNS.iter().map(|column| {
+        .chain(names.iter().map(|(key, _)| {
             // Known, so that it parses; the plain names are enough in help texts.
-            PossibleValue::new(added_name(column.key)).hide(true)
-        }));
-    PossibleValuesParser::new(values).map(|word| {
+            PossibleValue::new(added_name(key)).hide(true)
+        }))
+        .collect();
+    PossibleValuesParser::new(values).map(move |word| {
         let (added, name) = word.strip_prefix('+').map_or((false, word.as_str()), |name| (true, name));
-        match find(name) {
+        match find(&names, name) {
             Some(index) if added => ColumnWord::Add(index),
             Some(index) => ColumnWord::Only(index),
             None => ColumnWord::All,
@@ -80,26 +94,35 @@ pub struct SortKey {
 }
 
 /// Returns the parser of `--sort`.
-pub fn sort_key() -> impl TypedValueParser<Value = SortKey> {
-    let values = COLUMNS
+pub fn sort_key(names: Names) -> impl TypedValueParser<Value = SortKey> {
+    let values: Vec<PossibleValue> = names
         .iter()
-        .map(|column| PossibleValue::new(column.key).help(column.help))
-        .chain(COLUMNS.iter().map(|column| PossibleValue::new(format!("-{}", column.key)).hide(true)));
-    PossibleValuesParser::new(values).map(|word| {
+        .map(|(key, help)| PossibleValue::new(*key).help(*help))
+        .chain(names.iter().map(|(key, _)| PossibleValue::new(format!("-{key}")).hide(true)))
+        .collect();
+    PossibleValuesParser::new(values).map(move |word| {
         let (descending, name) = word.strip_prefix('-').map_or((false, word.as_str()), |name| (true, name));
         // The parser above lets nothing else through.
-        SortKey { column: find(name).unwrap_or_default(), descending }
+        SortKey { column: find(&names, name).unwrap_or_default(), descending }
     })
 }
 
-/// Parses `--where`.
+/// Parses `--where` of `nsx ls`.
 ///
 /// # Errors
 /// What is wrong with the expression, and which columns there are.
 pub fn expression(text: &str) -> Result<Expr, String> {
-    Expr::parse(text, &find).map_err(|error| {
+    expression_of(&ls_columns(), text)
+}
+
+/// Parses `--where` of a table.
+///
+/// # Errors
+/// What is wrong with the expression, and which columns there are.
+pub fn expression_of(names: &Names, text: &str) -> Result<Expr, String> {
+    Expr::parse(text, &|name| find(names, name)).map_err(|error| {
         let marks = format!("\n  {text}\n  {}^", " ".repeat(error.at));
-        format!("{error}{marks}\ncolumns: {}", COLUMNS.iter().map(|column| column.key).collect::<Vec<_>>().join(" "))
+        format!("{error}{marks}\ncolumns: {}", names.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" "))
     })
 }
 
@@ -142,7 +165,7 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
     Ok(Timeout { after, grace })
 }
 
-/// Parses a time that something may take.
+/// Parses a time.
 ///
 /// # Errors
 /// Whatever is no time.
@@ -170,7 +193,7 @@ mod tests {
     #[test]
     fn words_of_columns_are_parsed_in_any_case() {
         let command = clap::Command::new("x");
-        let parser = column_word();
+        let parser = column_word(ls_columns());
         let parse = |word: &str| parser.parse_ref(&command, None, word.as_ref()).ok();
         assert_eq!(parse("NS"), Some(ColumnWord::Only(0)));
         assert_eq!(parse("+NS"), Some(ColumnWord::Add(0)));

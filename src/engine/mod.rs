@@ -5,5 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod identify;
+pub mod unit;
 
 pub use identify::identify;
+pub use unit::unit;

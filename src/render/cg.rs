@@ -1,9 +1,12 @@
 //! How cgroups look. One file for each command that shows them; here are the words that they share.
 
 pub mod change;
+pub mod ls;
 pub mod path;
 pub mod procs;
 pub mod show;
+pub mod top;
+pub mod why;
 
 use serde::Serialize;
 
@@ -30,9 +33,11 @@ pub fn amount(value: u64, unit: Unit) -> String {
 fn bytes(value: u64) -> String {
     let mut scaled = value as f64;
     for unit in ["", "K", "M", "G", "T", "P"] {
-        if scaled < 1023.95 {
-            let digits = usize::from(!unit.is_empty() && scaled < 99.95 && scaled.fract() > 0.049);
-            return format!("{scaled:.digits$}{unit}");
+        // As it will be shown: a decimal where there is room for one, and none where it would be a zero.
+        let tenths = (scaled * 10.0).round() / 10.0;
+        if tenths < 1024.0 {
+            let digits = usize::from(!unit.is_empty() && tenths < 100.0 && tenths.fract() != 0.0);
+            return format!("{tenths:.digits$}{unit}");
         }
         scaled /= 1024.0;
     }
@@ -53,9 +58,20 @@ pub fn binder(by: Option<Binder>, ladder: &Ladder) -> String {
     match by {
         None => "-".to_owned(),
         Some(Binder::Host) => "(host)".to_owned(),
+        Some(Binder::OutOfSight) => "(out of sight)".to_owned(),
         Some(Binder::Level(level)) if level + 1 == ladder.levels.len() && level > 0 => ".".to_owned(),
-        Some(Binder::Level(level)) => sanitize(ladder.levels.get(level).map_or(b"", |found| &found.path)).into_owned(),
+        Some(Binder::Level(level)) => level_name(ladder, level),
     }
+}
+
+/// Names a cgroup on a ladder: by its last part, as long as that tells it from the others there.
+pub fn level_name(ladder: &Ladder, level: usize) -> String {
+    let Some(found) = ladder.levels.get(level) else { return String::new() };
+    let last = |path: &[u8]| path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
+    let name = last(&found.path);
+    let alike = ladder.levels.iter().filter(|other| last(&other.path) == name).count();
+    let is_short = !name.is_empty() && alike == 1 && level > 0;
+    sanitize(if is_short { &name } else { &found.path }).into_owned()
 }
 
 /// Names a hierarchy: `v2`, `v1 memory`, `v1 name=systemd`.
@@ -73,7 +89,7 @@ pub fn homeless(home: Home) -> Option<&'static str> {
         Home::Hierarchy(_) => None,
         Home::NotMounted(_) => Some("its hierarchy is not mounted here"),
         Home::Disabled => Some("disabled at boot, by cgroup_disable="),
-        Home::Absent => Some("not in this kernel, or not for cgroups here"),
+        Home::Absent => Some("not available here"),
     }
 }
 
@@ -96,12 +112,20 @@ impl From<Option<Limit>> for LimitJson {
     }
 }
 
-/// Returns the path of the cgroup that sees to something, for JSON; and whether it is the host.
-pub(super) fn bound_by(bound: Bound, ladder: &Ladder) -> (Option<&[u8]>, bool) {
+/// Who sees to something, in JSON: `cgroup` with a path, `host`, `out_of_sight`, or null.
+pub(super) fn bound_kind(bound: Bound) -> Option<&'static str> {
+    bound.by.map(|by| match by {
+        Binder::Level(_) => "cgroup",
+        Binder::Host => "host",
+        Binder::OutOfSight => "out_of_sight",
+    })
+}
+
+/// Returns the path of the cgroup that sees to something.
+pub(super) fn bound_by(bound: Bound, ladder: &Ladder) -> Option<&[u8]> {
     match bound.by {
-        Some(Binder::Level(level)) => (ladder.levels.get(level).map(|level| &level.path[..]), false),
-        Some(Binder::Host) => (None, true),
-        None => (None, false),
+        Some(Binder::Level(level)) => ladder.levels.get(level).map(|level| &level.path[..]),
+        _ => None,
     }
 }
 

@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
-use super::column::COLUMNS;
 use super::row::{Row, View};
 use super::text::is_unsafe;
 use crate::engine::identify;
@@ -20,6 +20,19 @@ pub(super) struct Text<'a> {
     pub(super) key: &'static str,
     pub(super) raw_key: &'static str,
     pub(super) bytes: Option<&'a [u8]>,
+}
+
+/// The same, of bytes that were put together for it.
+pub(super) struct OwnedText {
+    pub(super) key: &'static str,
+    pub(super) raw_key: &'static str,
+    pub(super) bytes: Option<Vec<u8>>,
+}
+
+impl Serialize for OwnedText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Text { key: self.key, raw_key: self.raw_key, bytes: self.bytes.as_deref() }.serialize(serializer)
+    }
 }
 
 impl Serialize for Text<'_> {
@@ -102,7 +115,7 @@ impl Serialize for NamespaceJson<'_> {
 
 /// A container, with the keys of the contract.
 #[derive(Serialize, Deserialize)]
-struct ContainerJson {
+pub(super) struct ContainerJson {
     engine: String,
     id: Option<String>,
     name: Option<String>,
@@ -205,31 +218,43 @@ struct ColumnsJson<'a> {
     columns: Vec<ColumnJson<'a>>,
 }
 
-/// Writes the document of `nsx ls --columns --json`, schema `nsx.columns/1`.
+/// Writes the document of `--columns --json`, schema `nsx.columns/1`.
 ///
 /// # Errors
 /// What the writer says.
-pub fn columns(defaults: &[&str], to: &mut dyn Write) -> io::Result<()> {
-    let columns = COLUMNS
-        .iter()
-        .map(|column| ColumnJson { name: column.key, help: column.help, default: defaults.contains(&column.key) })
-        .collect();
+pub fn columns(names: &[(&str, &str)], defaults: &[&str], to: &mut dyn Write) -> io::Result<()> {
+    let columns =
+        names.iter().map(|&(name, help)| ColumnJson { name, help, default: defaults.contains(&name) }).collect();
     write(&ColumnsJson { schema: "nsx.columns/1", columns }, to)
 }
 
 /// Writes a document.
 pub(super) fn write(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
-    let formatter = Escaping(serde_json::ser::PrettyFormatter::new());
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *to, formatter);
-    document.serialize(&mut serializer)?;
-    writeln!(to)
+    write_as(document, PrettyFormatter::new(), to)
 }
 
-/// serde_json's own layout, with everything escaped that a terminal would obey: JSON lets C1 controls and bidi marks through.
-struct Escaping<'a>(serde_json::ser::PrettyFormatter<'a>);
+/// Writes a document on a line of its own, where one follows the other.
+pub(super) fn write_line(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
+    write_as(document, CompactFormatter, to)
+}
 
-impl serde_json::ser::Formatter for Escaping<'_> {
+fn write_as(document: &impl Serialize, layout: impl Formatter, to: &mut dyn Write) -> io::Result<()> {
+    // Documents are written in very small pieces, for which a writer that is known only at run time is slow.
+    let mut buffered = io::BufWriter::with_capacity(64 * 1024, to);
+    document.serialize(&mut serde_json::Serializer::with_formatter(&mut buffered, Escaping(layout)))?;
+    writeln!(buffered)?;
+    buffered.flush()
+}
+
+/// One of serde_json's own layouts, with everything escaped that a terminal would obey: JSON lets C1 controls and bidi marks through.
+struct Escaping<F>(F);
+
+impl<F: Formatter> Formatter for Escaping<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly all of it is plain, and looking at bytes takes a fraction of the time.
+        if fragment.bytes().all(|byte| matches!(byte, 0x20..0x7f)) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_unsafe(*character)) {
             writer.write_all(&rest.as_bytes()[..at])?;
@@ -285,11 +310,15 @@ mod tests {
     #[test]
     fn nothing_that_a_terminal_obeys_is_written_and_nothing_is_lost() {
         let hostile = "\u{1b}[31m\u{9b}31m\u{202e}\u{7f}\u{e0041}\"\\\nnaïve";
-        let mut out = Vec::new();
-        write(&[hostile], &mut out).expect("written");
-        let text = String::from_utf8(out).expect("UTF-8");
-        assert!(!text.trim_end().chars().any(|character| is_unsafe(character) && character != '\n'), "{text}");
-        let back: Vec<String> = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(back, [hostile]);
+        for (lines, line) in [(3, false), (1, true)] {
+            let mut out = Vec::new();
+            let written = if line { write_line(&[hostile], &mut out) } else { write(&[hostile], &mut out) };
+            written.expect("written");
+            let text = String::from_utf8(out).expect("UTF-8");
+            assert_eq!(text.lines().count(), lines);
+            assert!(!text.trim_end().chars().any(|character| is_unsafe(character) && character != '\n'), "{text}");
+            let back: Vec<String> = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(back, [hostile]);
+        }
     }
 }

@@ -36,29 +36,95 @@ pub enum Style {
     Info,
 }
 
+/// A colour of the terminal's palette.
+#[derive(Clone, Copy)]
+enum Color {
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+    Cyan,
+}
+
+/// How a meaning looks: bold, dim, and in which colour.
+struct Look {
+    bold: bool,
+    dim: bool,
+    color: Option<Color>,
+}
+
+const PLAIN: Look = Look { bold: false, dim: false, color: None };
+
+const fn color(color: Color) -> Look {
+    Look { color: Some(color), ..PLAIN }
+}
+
+const fn bold(color: Option<Color>) -> Look {
+    Look { bold: true, dim: false, color }
+}
+
 impl Style {
-    /// Returns how it looks on a terminal.
-    pub fn paint(self) -> Paint {
-        let paint = Paint::new();
+    /// The one table.
+    const fn look(self) -> Look {
         match self {
-            Style::Plain => paint,
-            Style::Heading => paint.bold(),
-            Style::Own => paint.bold().green(),
-            Style::Initial | Style::Branch => paint.dimmed(),
-            Style::Unoccupied => paint.yellow(),
-            Style::Root => paint.red(),
-            Style::Binding => paint.bold().yellow(),
-            Style::Critical => paint.bold().red(),
-            Style::Warning => paint.yellow(),
-            Style::Info => paint.cyan(),
+            Style::Plain => PLAIN,
+            Style::Heading => bold(None),
+            Style::Own => bold(Some(Color::Green)),
+            Style::Initial | Style::Branch => Look { dim: true, ..PLAIN },
+            Style::Unoccupied => color(Color::Yellow),
+            Style::Root => color(Color::Red),
+            Style::Binding => bold(Some(Color::Yellow)),
+            Style::Critical => bold(Some(Color::Red)),
+            Style::Warning => color(Color::Yellow),
+            Style::Info => color(Color::Cyan),
             Style::Kind(kind) => match kind {
-                NsKind::User => paint.magenta(),
-                NsKind::Pid => paint.green(),
-                NsKind::Net => paint.cyan(),
-                NsKind::Mnt => paint.blue(),
-                NsKind::Cgroup => paint.yellow(),
-                NsKind::Ipc | NsKind::Time | NsKind::Uts => paint,
+                NsKind::User => color(Color::Magenta),
+                NsKind::Pid => color(Color::Green),
+                NsKind::Net => color(Color::Cyan),
+                NsKind::Mnt => color(Color::Blue),
+                NsKind::Cgroup => color(Color::Yellow),
+                NsKind::Ipc | NsKind::Time | NsKind::Uts => PLAIN,
             },
+        }
+    }
+
+    /// Returns how it looks in lines of text.
+    pub fn paint(self) -> Paint {
+        let Look { bold, dim, color } = self.look();
+        let paint = Paint::new();
+        let paint = if bold { paint.bold() } else { paint };
+        let paint = if dim { paint.dimmed() } else { paint };
+        match color {
+            None => paint,
+            Some(Color::Red) => paint.red(),
+            Some(Color::Green) => paint.green(),
+            Some(Color::Yellow) => paint.yellow(),
+            Some(Color::Blue) => paint.blue(),
+            Some(Color::Magenta) => paint.magenta(),
+            Some(Color::Cyan) => paint.cyan(),
+        }
+    }
+
+    /// Returns how it looks on a screen. Without colours, bold and dim are left.
+    pub fn on_screen(self, colored: bool) -> ratatui::style::Style {
+        use ratatui::style::{Color as Screen, Modifier};
+        let Look { bold, dim, color } = self.look();
+        let mut style = ratatui::style::Style::new();
+        if bold {
+            style = style.add_modifier(Modifier::BOLD);
+        }
+        if dim {
+            style = style.add_modifier(Modifier::DIM);
+        }
+        match color.filter(|_| colored) {
+            None => style,
+            Some(Color::Red) => style.fg(Screen::Red),
+            Some(Color::Green) => style.fg(Screen::Green),
+            Some(Color::Yellow) => style.fg(Screen::Yellow),
+            Some(Color::Blue) => style.fg(Screen::Blue),
+            Some(Color::Magenta) => style.fg(Screen::Magenta),
+            Some(Color::Cyan) => style.fg(Screen::Cyan),
         }
     }
 }

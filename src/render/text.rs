@@ -75,6 +75,48 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// Breaks a text between words. What is too long for a line has one of its own.
+pub fn wrap(text: &str, columns: Option<usize>) -> Vec<String> {
+    let Some(columns) = columns else { return vec![text.to_owned()] };
+    let mut lines = vec![String::new()];
+    let mut taken = 0;
+    for word in text.split(' ') {
+        let wide = self::width(word);
+        if taken > 0 && taken + 1 + wide > columns {
+            lines.push(String::new());
+            taken = 0;
+        }
+        if let Some(line) = lines.last_mut() {
+            if taken > 0 {
+                line.push(' ');
+                taken += 1;
+            }
+            line.push_str(word);
+            taken += wide;
+        }
+    }
+    lines
+}
+
+/// Returns the end of the text that fits into a number of columns; where something is left out it begins with `…`.
+pub fn cut_start(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut taken = 0;
+    let mut start = text.len();
+    for (at, character) in text.char_indices().rev() {
+        let wide = character.width().unwrap_or(0);
+        if taken + wide + 1 > columns {
+            break;
+        }
+        taken += wide;
+        start = at;
+    }
+    let mark = if columns > 0 { "…" } else { "" };
+    Cow::Owned(format!("{mark}{}", &text[start..]))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -106,6 +148,17 @@ mod tests {
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("command", 1), "…");
         assert_eq!(cut("command", 0), "");
+        assert_eq!(cut_start("command", 7), "command");
+        assert_eq!(cut_start("command", 6), "…mmand");
+        assert_eq!(cut_start("日本語", 4), "…語");
+        assert_eq!(cut_start("command", 0), "");
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words() {
+        assert_eq!(wrap("a bc def", Some(4)), ["a bc", "def"]);
+        assert_eq!(wrap("abcdef g", Some(4)), ["abcdef", "g"]);
+        assert_eq!(wrap("a bc def", None), ["a bc def"]);
     }
 
     proptest! {
@@ -118,6 +171,7 @@ mod tests {
         #[test]
         fn no_cut_is_wider_than_allowed(text in "\\PC{0,30}", columns in 0usize..40) {
             prop_assert!(width(&cut(&text, columns)) <= columns.max(width("")));
+            prop_assert!(width(&cut_start(&text, columns)) <= columns.max(width("")));
         }
     }
 }

@@ -38,7 +38,12 @@ pub fn tree(by: TreeBy, shown: &[&Namespace], snapshot: &Snapshot) -> Vec<TreeLi
             None => roots.push(index),
         }
     }
-    let mut lines = Vec::with_capacity(shown.len());
+    forest(&roots, &below)
+}
+
+/// Draws a forest: `below` has the children of each, `roots` those that are nobody's.
+pub fn forest(roots: &[usize], below: &[Vec<usize>]) -> Vec<TreeLine> {
+    let mut lines = Vec::with_capacity(below.len());
     // Not recursive: owners nest 32 deep at most, but captured data may say anything.
     let mut open: Vec<(usize, String, &str)> = roots.iter().rev().map(|&root| (root, String::new(), "")).collect();
     while let Some((index, indent, branch)) = open.pop() {

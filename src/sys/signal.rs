@@ -155,6 +155,18 @@ pub fn stop_self() {
     unsafe { libc::raise(libc::SIGSTOP) };
 }
 
+/// Lets a signal that is blocked have its effect once: SIGTSTP, SIGTTIN or SIGTTOU stop this process then until somebody continues it.
+/// Where nobody could, because its process group is orphaned, the kernel drops them.
+pub fn stop_by(signal: i32) {
+    let mask = 1u64 << (signal - 1).clamp(0, 63);
+    // SAFETY: the calls take numbers, and the kernel reads the eight bytes of the mask that it is told of.
+    unsafe {
+        libc::raise(signal);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, &raw const mask, std::ptr::null::<u64>(), 8);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, &raw const mask, std::ptr::null::<u64>(), 8);
+    }
+}
+
 /// Dies by a signal, so that whoever waits sees what a child has died of. Returns where the signal does not kill.
 pub fn die_by(signal: i32) {
     // SAFETY: the call takes numbers. The core is the child's to leave, not this process's.

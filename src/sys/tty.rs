@@ -16,6 +16,11 @@ pub fn columns(fd: BorrowedFd<'_>) -> Option<u16> {
     size(fd).map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
+/// Returns the size of the terminal behind `fd`: columns and lines; `None` where it is no terminal or does not know.
+pub fn columns_and_lines(fd: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    size(fd).map(|size| (size.ws_col, size.ws_row)).filter(|(columns, lines)| *columns > 0 && *lines > 0)
+}
+
 fn size(fd: BorrowedFd<'_>) -> Option<libc::winsize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the request writes one `struct winsize`.
@@ -74,6 +79,15 @@ pub fn is_foreground(terminal: BorrowedFd<'_>) -> bool {
     unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) == libc::getpgrp() }
 }
 
+/// Says whether the terminal is for another process group of this session now. A terminal of another session is for whoever uses it.
+pub fn is_for_others(terminal: BorrowedFd<'_>) -> bool {
+    // SAFETY: both calls take numbers. One that is out of sight, in another pid namespace, is 0.
+    unsafe {
+        let group = libc::tcgetpgrp(terminal.as_raw_fd());
+        group > 0 && group != libc::getpgrp()
+    }
+}
+
 /// Says whether the terminal hands over whole lines, as it does while no program has taken charge of it.
 pub fn is_line_mode(terminal: BorrowedFd<'_>) -> bool {
     termios::tcgetattr(terminal).is_ok_and(|settings| settings.local_flags.contains(LocalFlags::ICANON))
@@ -90,6 +104,17 @@ impl Settings {
     pub fn of(terminal: BorrowedFd<'_>) -> Option<Settings> {
         let settings = termios::tcgetattr(terminal).ok()?;
         Some(Settings { terminal: terminal.try_clone_to_owned().ok()?, settings })
+    }
+
+    /// Makes the terminal hand over every key as it is, and show nothing by itself, until it gets these settings back.
+    ///
+    /// # Errors
+    /// `EIO` where the terminal has gone.
+    pub fn make_raw(&self) -> Result<(), SysError> {
+        let mut raw = self.settings.clone();
+        termios::cfmakeraw(&mut raw);
+        termios::tcsetattr(&self.terminal, SetArg::TCSADRAIN, &raw)
+            .map_err(|errno| SysError::new(Call::Ioctl("TCSETSW"), errno))
     }
 
     /// Gives them back.

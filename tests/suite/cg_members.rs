@@ -6,8 +6,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::harness::group::{AS_USER, Group, Idle, change, contains, is_v1, mounts_of, valid};
-use super::harness::{Module, Need, Place, fails, held::Held, is_cgroup2, nsx, nsx_path, output, run, test, text};
+use super::harness::group::{AS_USER, Group, Idle, change, contains, is_v1, mounts_of};
+use super::harness::{
+    Module, Need, Place, document, fails, held::Held, is_cgroup2, nsx, nsx_path, output, run, test, text,
+};
 
 const USER: &[Need] = &[Need::Root, Need::Tool("setpriv")];
 const PIDS: &[Need] = &[Need::Root, Need::Tool("unshare")];
@@ -240,7 +242,7 @@ fn members() {
     }
     let json = |arguments: &[&str]| {
         let all: Vec<&str> = ["cg", "procs", "--json"].into_iter().chain(arguments.iter().copied()).collect();
-        valid(include_str!("../schema/cg-procs.json"), &run(&all))
+        document(&run(&all))
     };
     let document = json(&["-r", &group.path]);
     let procs = document["procs"].as_array().expect("procs");

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use clap_complete::Shell;
 use nsx::cmd::{Exit, definition};
+use nsx::render::cg::ls as cg;
 use nsx::render::column::{COLUMNS, DEFAULT, DEFAULT_MEMBERS};
 
 use super::harness::{Module, Need, nsx_path, output, run, source, test, text};
@@ -27,19 +28,8 @@ pub fn module() -> Module {
     Module { name: "generated", places: &[], tests }
 }
 
-/// Compares a committed file with what it has to be, or writes it.
 fn committed(path: &str, content: &str) {
-    let file = source(path);
-    if std::env::var_os("NSX_BLESS").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-        std::fs::write(&file, content).expect("written");
-        return;
-    }
-    let there = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        there == content,
-        "{path} is not what the code says; write it with: NSX_BLESS=1 cargo test --test suite generated"
-    );
+    super::harness::committed(path, content, "generated");
 }
 
 /// Returns the commands, each with the name of its man page: `nsx`, `nsx-ls`.
@@ -51,6 +41,20 @@ fn commands() -> Vec<(String, clap::Command)> {
     for command in below {
         let name = format!("nsx-{}", command.get_name());
         all.push((name.clone(), command.display_name(name)));
+    }
+    all
+}
+
+/// Returns the commands and those below them, each with its words: `["cg", "ls"]`.
+fn all_commands() -> Vec<Vec<String>> {
+    let mut nsx = definition();
+    nsx.build();
+    let mut all = vec![Vec::new()];
+    for command in nsx.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = command.get_name().to_owned();
+        all.push(vec![name.clone()]);
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        all.extend(below.map(|below| vec![name.clone(), below.get_name().to_owned()]));
     }
     all
 }
@@ -68,15 +72,59 @@ fn exit_status(name: &str) -> String {
     section
 }
 
-fn columns() -> String {
-    let mut section = ".SH COLUMNS\n".to_owned();
-    for column in &COLUMNS {
+/// Returns the section on the columns of a table; each comes with its help and whether it is shown by default.
+fn columns(title: &str, all: impl Iterator<Item = (&'static str, &'static str, &'static str)>) -> String {
+    let mut section = format!(".SH {title}\n");
+    for (key, help, shown) in all {
+        let _ = writeln!(section, ".TP\n\\fB{key}\\fR\n{}{shown}", help.replace('-', "\\-"));
+    }
+    section
+}
+
+fn ls_columns() -> String {
+    let all = COLUMNS.iter().map(|column| {
         let shown = match (DEFAULT.contains(&column.key), DEFAULT_MEMBERS.contains(&column.key)) {
             (true, _) => " (shown by default)",
             (false, true) => " (shown by default for the members of a namespace)",
             (false, false) => "",
         };
-        let _ = writeln!(section, ".TP\n\\fB{}\\fR\n{}{shown}", column.key, column.help.replace('-', "\\-"));
+        (column.key, column.help, shown)
+    });
+    columns("COLUMNS", all)
+}
+
+fn cg_columns() -> String {
+    let all = cg::COLUMNS.iter().map(|column| {
+        let shown =
+            if cg::DEFAULT.contains(&column.key) { " (shown by default, where there is something)" } else { "" };
+        (column.key, column.help, shown)
+    });
+    columns("\"COLUMNS OF NSX CG LS\"", all)
+}
+
+/// Returns a section with the commands below one: what each is for, how it is called, and its options.
+fn below(command: &clap::Command) -> String {
+    let mut section = ".SH COMMANDS\n".to_owned();
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        // What every command has is in the page's own list.
+        let everywhere = |arg: clap::Arg| {
+            let hide = ["color", "help", "version"].contains(&arg.get_id().as_str());
+            arg.hide(hide)
+        };
+        let man = clap_mangen::Man::new(below.clone().mut_args(everywhere));
+        let part = |render: &dyn Fn(&mut Vec<u8>) -> std::io::Result<()>| {
+            let mut part = Vec::new();
+            render(&mut part).expect("rendered");
+            let part = String::from_utf8(part).expect("UTF-8");
+            // What stands above the heading is said once, and the heading is that of the page.
+            part.split_once("\n.SH ").and_then(|(_, rest)| rest.split_once('\n')).expect("a section").1.to_owned()
+        };
+        let name = format!("{} {}", command.get_display_name().unwrap_or_default(), below.get_name());
+        let _ = writeln!(section, ".SS \"{}\"", name.replace('-', " "));
+        section.push_str(&part(&|to| man.render_synopsis_section(to)));
+        section.push_str(".PP\n");
+        section.push_str(&part(&|to| man.render_description_section(to)));
+        section.push_str(&part(&|to| man.render_options_section(to)));
     }
     section
 }
@@ -89,12 +137,14 @@ fn page(name: &str, command: &clap::Command) -> String {
     man.render_synopsis_section(&mut page).expect("rendered");
     man.render_description_section(&mut page).expect("rendered");
     man.render_options_section(&mut page).expect("rendered");
-    if command.has_subcommands() {
+    if name == "nsx" {
         man.render_subcommands_section(&mut page).expect("rendered");
     }
     let mut page = String::from_utf8(page).expect("UTF-8");
-    if name == "nsx-ls" {
-        page.push_str(&columns());
+    match name {
+        "nsx-ls" => page.push_str(&ls_columns()),
+        "nsx-cg" => page.push_str(&(below(command) + &cg_columns())),
+        _ => {}
     }
     page.push_str(&exit_status(name));
     let prose = source(&format!("man/prose/{name}.roff"));
@@ -291,10 +341,10 @@ fn zsh_completes() {
 }
 
 fn help() {
-    for (name, _) in commands() {
-        let below: Vec<&str> = name.split('-').skip(1).collect();
+    for words in all_commands() {
+        let name = ["nsx".to_owned()].iter().chain(&words).cloned().collect::<Vec<_>>().join("-");
         for option in ["-h", "--help"] {
-            let arguments: Vec<&str> = below.iter().copied().chain([option]).collect();
+            let arguments: Vec<&str> = words.iter().map(String::as_str).chain([option]).collect();
             let snapshot = format!("tests/data/help/{name}{}.txt", if option == "-h" { "-short" } else { "" });
             committed(&snapshot, &run(&arguments));
         }
@@ -309,7 +359,10 @@ fn readme() {
         assert!(readme.contains(must), "the README does not say {must}");
     }
     // Every option that the README names is one.
-    let known = run(&["ls", "--help"]) + &run(&["enter", "--help"]) + &run(&["--help"]);
+    let known: String = all_commands()
+        .iter()
+        .map(|words| run(&words.iter().map(String::as_str).chain(["--help"]).collect::<Vec<_>>()))
+        .collect();
     for word in readme.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-')) {
         let ours =
             word.starts_with("--") && word.len() > 2 && word[2..].starts_with(|first: char| first.is_ascii_lowercase());
@@ -332,6 +385,7 @@ fn readme() {
             "--output",
             "--type",
             "--tree",
+            "--runtime",
         ];
         if ours && !others.contains(&word) {
             assert!(known.contains(word), "the README names {word}, which is no option");

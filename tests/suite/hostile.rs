@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use super::harness::{Module, Need, Place, child_of, held::Held, ls_json, namespace, nsx, output, quiet, run, test};
+use super::harness::{
+    Module, Need, Place, child_of, fit, held::Held, ls_json, namespace, nsx, output, quiet, run, test,
+};
 
 const FUSE: &[Need] = &[Need::Root, Need::KernelModule("fuse"), Need::File("/dev/fuse")];
 const FUSE_AND_STRACE: &[Need] =
@@ -25,18 +27,6 @@ pub fn module() -> Module {
         test("hostile::targets_on_the_command_line", &[], targets),
     ];
     Module { name: "hostile", places: &[Place::Vm], tests }
-}
-
-/// Makes sure that what was printed is fit for a terminal: UTF-8, and no control character but the end of a line.
-fn fit(printed: &[u8]) -> String {
-    let text = String::from_utf8(printed.to_vec()).expect("UTF-8");
-    for character in text.chars() {
-        let harmless = character == '\n'
-            || !(character.is_control()
-                || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}'));
-        assert!(harmless, "{character:?} in {text}");
-    }
-    text
 }
 
 fn names() {

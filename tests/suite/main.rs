@@ -11,6 +11,12 @@ mod harness;
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
 mod enosys;
+// nsx cg ls, show and path on cgroups that are made for it.
+mod cg;
+// What nsx cg shows of cgroups that real kernels had.
+mod cg_recorded;
+// What cgroups use, live: the screen and its keys, tables, JSON.
+mod cg_top;
 // Knobs of cgroups, making and removing them: nsx cg set, create, rm.
 mod cg_change;
 // Who is in a cgroup: nsx cg move, freeze, thaw, kill, procs.
@@ -73,6 +79,9 @@ use harness::{Module, Place};
 
 fn modules() -> Vec<Module> {
     vec![
+        cg::module(),
+        cg_recorded::module(),
+        cg_top::module(),
         cg_change::module(),
         cg_members::module(),
         cgroups::module(),

@@ -86,7 +86,20 @@ fn a_protection_is_no_more_than_is_offered_above() {
         (steps(&[(None, None), (MAX, None), (at(16), None)]), by(16, 2)),
         (steps(&[(None, None)]), Bound::default()),
     ] {
-        assert_eq!(protection(&ladder), bound, "{ladder:?}");
+        assert_eq!(protection(&ladder, false), bound, "{ladder:?}");
+    }
+}
+
+#[test]
+fn a_protection_that_nobody_claims_is_for_all_below_where_it_is_recursive() {
+    let none = Bound { limit: at(0), by: None };
+    for (ladder, bound) in [
+        (steps(&[(None, None), (at(16), None), (at(0), None)]), by(16, 1)),
+        (steps(&[(None, None), (at(64), None), (at(0), None), (at(5), None)]), by(5, 3)),
+        (steps(&[(None, None), (at(0), None), (at(0), None)]), none),
+        (steps(&[(None, None), (at(16), None), (at(64), None)]), by(16, 1)),
+    ] {
+        assert_eq!(protection(&ladder, true), bound, "{ladder:?}");
     }
 }
 
@@ -217,4 +230,28 @@ fn a_controller_that_does_not_reach_down_is_known() {
         ],
     );
     assert_eq!(controllers_that_end_above(&ladder), [(Controller::Cpu, 0), (Controller::Memory, 1)]);
+}
+
+#[test]
+fn a_limit_that_is_out_of_sight_is_known_by_the_kernel() {
+    let ladder = ladder(
+        Version::V1,
+        &[&[
+            ("memory.limit_in_bytes", "67108864\n"),
+            ("memory.usage_in_bytes", "1\n"),
+            ("memory.stat", "hierarchical_memory_limit 50331648\n"),
+        ]],
+    );
+    let found = one("memory.max", &ladder);
+    assert_eq!(found.effective, Bound { limit: at(50_331_648), by: Some(Binder::OutOfSight) });
+    assert_eq!(found.headroom, Bound::default());
+}
+
+#[test]
+fn v1_does_not_throttle_devices_for_those_below() {
+    let above: &[(&str, &str)] = &[("blkio.throttle.read_bps_device", "8:0 1000\n")];
+    let own: &[(&str, &str)] = &[("blkio.throttle.write_bps_device", "8:0 7\n")];
+    let all = of_knob(find_knob("io.max").expect("a knob"), &ladder(Version::V1, &[above, own]), &Host::default());
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!((all[0].key.as_deref(), all[0].effective), (Some("8:0 wbps"), by(7, 1)));
 }

@@ -19,6 +19,10 @@ pub struct ShowArgs {
     #[arg(short = 'a', long)]
     all: bool,
 
+    /// Say what weights are worth: reads the weights of all siblings on the way
+    #[arg(long)]
+    shares: bool,
+
     /// Print JSON (schema nsx.cg.show/1)
     #[arg(short = 'J', long)]
     json: bool,
@@ -31,7 +35,7 @@ pub struct ShowArgs {
 pub(super) fn run(args: &ShowArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let opened = Opened::new(global)?;
     let subject = opened.subject(&args.target.target)?;
-    let view = show::Show::new(&opened.cgroups, &subject);
+    let view = show::Show::new(&opened.cgroups, &subject, args.shares);
     ui.stdout(|to| if args.json { view.json(to) } else { view.text(args.all, ui.width, ui.color, to) })?;
     Ok(Exit::Done)
 }

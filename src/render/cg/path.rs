@@ -7,8 +7,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::show::PathJson;
-use super::{HierarchyJson, LimitJson, bound_by, limit};
+use super::show::json::PathJson;
+use super::show::unit;
+use super::{HierarchyJson, LimitJson, bound_by, bound_kind, limit};
 use crate::cgroup::effective::effective;
 use crate::cgroup::{Binder, Cgroups, Effective, Step, Subject};
 use crate::model::cgroup::{Limit, Rule};
@@ -70,28 +71,54 @@ impl<'a> Path<'a> {
             lines.push(std::iter::once(Cell::new("", Style::Plain)).chain(shown.iter().map(key)).collect());
         }
         let leaves: Vec<&[u8]> = self.subject.ladders.iter().map(|ladder| &ladder.path[..]).collect();
+        let base = self
+            .rows
+            .first()
+            .map_or(0, |top| if *top == b"/" { 0 } else { top.iter().filter(|&&byte| byte == b'/').count() });
         for row in &self.rows {
             let name = if leaves.contains(row) { Style::Own } else { Style::Plain };
-            let mut line = vec![Cell::new(sanitize(row), name)];
+            // A path is as long as its ladder is deep; its last part and where it stands say the same.
+            let depth = row.iter().filter(|&&byte| byte == b'/').count();
+            let last = row.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let is_top = *row == b"/" || !self.rows.iter().any(|above| is_below(row, above));
+            let mut first = if is_top { sanitize(row).into_owned() } else { format!("└─{}", sanitize(last)) };
+            let branches = if is_top { String::new() } else { "  ".repeat(depth.saturating_sub(base + 1)) };
+            first.insert_str(0, &branches);
+            let branches = if is_top { 0 } else { branches.len() + "└─".len() };
+            let mut line = vec![Cell { text: first, style: name, branches }];
             line.extend(shown.iter().map(|one| self.cell(one, row)));
             lines.push(line);
         }
         let host = |one: &&Effective| match one.effective.by {
             Some(Binder::Host) => Cell::new(
-                format!("{}*{}", limit(one.effective.limit, one.knob.unit), mark_room(one, Binder::Host)),
+                format!("{}*{}", limit(one.effective.limit, unit(one)), mark_room(one, Binder::Host)),
                 Style::Binding,
             ),
             _ if one.headroom.by == Some(Binder::Host) => Cell::new("<", Style::Warning),
             _ => Cell::new("", Style::Plain),
         };
+        let unseen = |one: &&Effective| match one.effective.by {
+            Some(Binder::OutOfSight) => {
+                Cell::new(format!("{}*", limit(one.effective.limit, unit(one))), Style::Binding)
+            }
+            _ => Cell::new("", Style::Plain),
+        };
+        let out_of_sight: Vec<Cell> = shown.iter().map(unseen).collect();
         let of_host: Vec<Cell> = shown.iter().map(host).collect();
+        let first = lines.len() - self.rows.len();
+        if out_of_sight.iter().any(|cell| !cell.text.is_empty()) {
+            lines.insert(
+                first,
+                std::iter::once(Cell::new("(out of sight)", Style::Initial)).chain(out_of_sight).collect(),
+            );
+        }
         if of_host.iter().any(|cell| !cell.text.is_empty()) {
             lines.insert(
                 usize::from(lines.len() > self.rows.len()),
                 std::iter::once(Cell::new("(host)", Style::Initial)).chain(of_host).collect(),
             );
         }
-        Table { columns: &heads, lines, tree: false, headings, width, color }.print(to)
+        Table { columns: &heads, lines, tree: true, headings, width, color }.print(to)
     }
 
     fn cell(&self, one: &Effective, row: &[u8]) -> Cell {
@@ -101,7 +128,7 @@ impl<'a> Path<'a> {
         let room = mark_room(one, Binder::Level(place));
         let text = match step.limit {
             None => "-".to_owned(),
-            set => format!("{}{mark}{room}", limit(set, one.knob.unit)),
+            set => format!("{}{mark}{room}", limit(set, unit(one))),
         };
         let style = match (binds, room) {
             (true, _) => Style::Binding,
@@ -123,19 +150,19 @@ impl<'a> Path<'a> {
         });
         let limits = self.limits.iter().filter_map(|one| {
             let ladder = self.subject.ladder(one.hierarchy)?;
-            let (by, by_host) = bound_by(one.effective, ladder);
-            let (room_by, room_by_host) = bound_by(one.headroom, ladder);
+            let by = bound_by(one.effective, ladder);
+            let room_by = bound_by(one.headroom, ladder);
             Some(ColumnJson {
                 knob: one.knob.name,
                 key: one.key.as_deref(),
                 hierarchy: self.cgroups.hierarchies[one.hierarchy].hierarchy.id,
-                unit: one.knob.unit.name(),
+                unit: unit(one).name(),
                 effective: one.effective.limit.into(),
                 bound_by: Text { key: "bound_by", raw_key: "bound_by_raw", bytes: by },
-                bound_by_host: by_host,
+                bound_kind: bound_kind(one.effective),
                 headroom: one.headroom.limit.into(),
                 headroom_bound_by: Text { key: "headroom_bound_by", raw_key: "headroom_bound_by_raw", bytes: room_by },
-                headroom_bound_by_host: room_by_host,
+                headroom_bound_kind: bound_kind(one.headroom),
             })
         });
         let document = PathDocument {
@@ -161,6 +188,10 @@ impl<'a> Path<'a> {
             binds_headroom: one.headroom.by == Some(Binder::Level(place)),
         })
     }
+}
+
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    above == b"/" || path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn mark_room(one: &Effective, binder: Binder) -> &'static str {
@@ -193,6 +224,11 @@ fn heading(one: &Effective) -> &'static str {
         "cgroup.max.descendants" => "DESCENDANTS",
         "cgroup.max.depth" => "DEPTH",
         "cgroup.freeze" => "FROZEN",
+        "hugetlb.*.max" => "HUGETLB",
+        "hugetlb.*.rsvd.max" => "HUGETLB.RSVD",
+        "rdma.max" => "RDMA.MAX",
+        "misc.max" => "MISC.MAX",
+        "dmem.max" => "DMEM.MAX",
         name => name,
     }
 }
@@ -233,9 +269,9 @@ struct ColumnJson<'a> {
     effective: LimitJson,
     #[serde(flatten)]
     bound_by: Text<'a>,
-    bound_by_host: bool,
+    bound_kind: Option<&'static str>,
     headroom: LimitJson,
     #[serde(flatten)]
     headroom_bound_by: Text<'a>,
-    headroom_bound_by_host: bool,
+    headroom_bound_kind: Option<&'static str>,
 }

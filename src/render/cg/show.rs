@@ -2,17 +2,17 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-
-use super::{HierarchyJson, HomeJson, LimitJson, amount, binder, bound_by, hierarchy_name, homeless, limit};
+use super::{amount, binder, hierarchy_name, homeless, limit};
 use crate::cgroup::effective::{controllers_that_end_above, effective};
 use crate::cgroup::events::events;
+use crate::cgroup::share::share_of;
 use crate::cgroup::{Cgroups, Cpus, Effective, Event, Ladder, Scope, Seen, Subject, Throttling, parse};
 use crate::model::cgroup::{Controller, Limit, Rule, Unit, Version};
-use crate::render::json::{self, Text};
 use crate::render::style::Style;
 use crate::render::table::{Cell, Head, Line, Table};
-use crate::render::text::sanitize;
+use crate::render::text::{sanitize, wrap};
+
+pub(super) mod json;
 
 /// Everything that is shown of a process or cgroup.
 pub struct Show<'a> {
@@ -34,9 +34,12 @@ const HEADS: [Head; 7] = [
 ];
 
 impl<'a> Show<'a> {
-    /// Applies the rules.
-    pub fn new(cgroups: &'a Cgroups, subject: &'a Subject) -> Show<'a> {
-        let limits = effective(cgroups, subject);
+    /// Applies the rules. `shares` says whether to look at siblings, too, for what weights are worth.
+    pub fn new(cgroups: &'a Cgroups, subject: &'a Subject, shares: bool) -> Show<'a> {
+        let mut limits = effective(cgroups, subject);
+        for one in limits.iter_mut().filter(|one| shares && one.knob.rule == Rule::Share) {
+            one.share_millionths = share_of(cgroups, subject, one.hierarchy, one.knob);
+        }
         let cpus = Cpus::of(&limits, subject, &cgroups.host);
         Show { cgroups, subject, limits, events: events(subject), cpus }
     }
@@ -67,6 +70,12 @@ impl<'a> Show<'a> {
         }
         let mut facts = Vec::new();
         self.cpus(&mut facts);
+        for one in &self.limits {
+            if let Some(share) = one.share_millionths {
+                let what = if one.knob.name == "io.weight" { "share of io" } else { "share of cpu" };
+                facts.push((what, format!("{:.1} % when everybody wants all", share as f64 / 1e4)));
+            }
+        }
         self.memory(&mut facts);
         self.happened(&mut facts);
         self.pressure(&mut facts);
@@ -78,7 +87,13 @@ impl<'a> Show<'a> {
         for (what, text) in facts {
             let pad = " ".repeat(wide - what.len());
             let what = if color { Style::Heading.paint().style(what).to_string() } else { what.to_owned() };
-            writeln!(to, "{what}{pad}  {text}")?;
+            let room = width.map(|width| width.saturating_sub(wide + 2).max(20));
+            for (place, part) in wrap(&text, room).into_iter().enumerate() {
+                match place {
+                    0 => writeln!(to, "{what}{pad}  {part}")?,
+                    _ => writeln!(to, "{:wide$}  {part}", "")?,
+                }
+            }
         }
         Ok(())
     }
@@ -139,6 +154,8 @@ impl<'a> Show<'a> {
         let name = match &one.key {
             Some(key) if one.knob.name.contains('*') => one.knob.name.replace('*', &sanitize(key.as_bytes())),
             Some(key) => format!("{} {}", one.knob.name, sanitize(key.as_bytes())),
+            // Shares are of another scale than weights.
+            None if one.file == "cpu.shares" => "cpu.weight (cpu.shares)".to_owned(),
             None => one.knob.name.to_owned(),
         };
         let (here, effective) = match &one.lists {
@@ -217,6 +234,10 @@ impl<'a> Show<'a> {
                 if hierarchical && (!here || counted_locally) {
                     continue;
                 }
+                // Who is stopped is told once, by the cgroup itself; who stops it, by the one with the quota.
+                if event.counter.file == "cpu.stat.local" && !here {
+                    continue;
+                }
                 let key = if event.counter.key.is_empty() { event.counter.file } else { event.counter.key };
                 let value = match key {
                     "throttled_usec" => format!("{:.1} s", event.value as f64 / 1e6),
@@ -229,7 +250,7 @@ impl<'a> Show<'a> {
                 if !(event.counter.file == "cpu.stat"
                     && matches!(key, "nr_periods" | "throttled_usec" | "throttled_time"))
                 {
-                    let key = if event.counter.file == "cpu.stat.local" { "throttled, by whomever," } else { key };
+                    let key = if event.counter.file == "cpu.stat.local" { "stopped by quotas for" } else { key };
                     let percent = (key == "nr_throttled")
                         .then(|| Throttling::of(&ladder.levels[event.level].files)?.percent())
                         .flatten()
@@ -286,83 +307,13 @@ impl<'a> Show<'a> {
             facts.push(("not here", parts.join(", ")));
         }
     }
-
-    /// Prints the document of schema `nsx.cg.show/1`.
-    ///
-    /// # Errors
-    /// What the writer says.
-    pub fn json(&self, to: &mut dyn Write) -> io::Result<()> {
-        let limits = self.limits.iter().map(|one| self.limit_json(one));
-        let pressure = self.subject.ladders.iter().filter_map(|ladder| ladder.leaf()).flat_map(|leaf| {
-            PRESSURES
-                .iter()
-                .filter_map(|(name, file)| Some(PressureJson::new(name, parse::pressure(leaf.files.get(file)?)?)))
-        });
-        let document = ShowJson {
-            schema: "nsx.cg.show/1",
-            pid: self.subject.pid.map(|pid| pid.0),
-            hierarchies: HierarchyJson::all(self.cgroups),
-            controllers: HomeJson::all(self.cgroups),
-            cgroups: self.subject.ladders.iter().map(|ladder| PathJson::new(self.cgroups, ladder)).collect(),
-            limits: limits.collect(),
-            events: self.events.iter().map(|event| self.event_json(event)).collect(),
-            pressure: pressure.collect(),
-            cpus: CpusJson {
-                millicpus: self.cpus.millicpus(),
-                quota_millicpus: self.cpus.quota_millicpus.into(),
-                cpuset: self.cpus.cpuset,
-                affinity: self.cpus.affinity,
-                online: self.cpus.online,
-            },
-        };
-        json::write(&document, to)
-    }
-
-    fn limit_json<'s>(&'s self, one: &'s Effective) -> LimitEntryJson<'s> {
-        let ladder = self.ladder(one.hierarchy);
-        let (by, by_host) = bound_by(one.effective, ladder);
-        let (left_by, left_by_host) = bound_by(one.headroom, ladder);
-        LimitEntryJson {
-            knob: one.knob.name,
-            key: one.key.as_deref(),
-            controller: one.knob.controller.map(Controller::name),
-            hierarchy: self.cgroups.hierarchies[one.hierarchy].hierarchy.id,
-            file: one.file,
-            unit: unit(one).name(),
-            value: one.here.into(),
-            effective: one.effective.limit.into(),
-            bound_by: Text { key: "bound_by", raw_key: "bound_by_raw", bytes: by },
-            bound_by_host: by_host,
-            usage: one.usage,
-            headroom: one.headroom.limit.into(),
-            headroom_bound_by: Text { key: "headroom_bound_by", raw_key: "headroom_bound_by_raw", bytes: left_by },
-            headroom_bound_by_host: left_by_host,
-            kernel: one.kernel.into(),
-            list: one.lists.as_ref().map(|(here, _)| here.as_str()),
-            effective_list: one.lists.as_ref().map(|(_, effective)| effective.as_str()),
-        }
-    }
-
-    fn event_json<'s>(&'s self, event: &'s Event) -> EventJson<'s> {
-        let ladder = self.ladder(event.hierarchy);
-        EventJson {
-            path: Text { key: "path", raw_key: "path_raw", bytes: Some(&ladder.levels[event.level].path) },
-            hierarchy: self.cgroups.hierarchies[event.hierarchy].hierarchy.id,
-            controller: event.counter.controller.name(),
-            file: event.counter.file,
-            key: (!event.counter.key.is_empty()).then_some(event.counter.key),
-            value: event.value,
-            subtree: event.counter.scope == Scope::Subtree,
-        }
-    }
 }
 
 /// The resources that have pressure, with their files.
-pub(super) const PRESSURES: [(&str, &str); 3] =
-    [("cpu", "cpu.pressure"), ("memory", "memory.pressure"), ("io", "io.pressure")];
+const PRESSURES: [(&str, &str); 3] = [("cpu", "cpu.pressure"), ("memory", "memory.pressure"), ("io", "io.pressure")];
 
 /// The knobs of io.max are of two units.
-fn unit(one: &Effective) -> Unit {
+pub(super) fn unit(one: &Effective) -> Unit {
     let is_operations = |key: &str| key.ends_with(" riops") || key.ends_with(" wiops");
     match one.knob.unit {
         Unit::BytesPerSecond if one.key.as_deref().is_some_and(is_operations) => Unit::OperationsPerSecond,
@@ -377,7 +328,8 @@ fn is_interesting(one: &Effective) -> bool {
     let is_default = match one.knob.rule {
         Rule::Share => matches!(one.here, None | Some(Limit::Value(100 | 1024))),
         Rule::Any | Rule::Protection => {
-            one.effective.limit == Some(Limit::Value(0)) && one.here == Some(Limit::Value(0))
+            let is_off = |limit| matches!(limit, None | Some(Limit::Value(0)));
+            is_off(one.effective.limit) && is_off(one.here)
         }
         Rule::Kernel => one.effective.by.is_none(),
         _ => nothing || one.effective.by == Some(crate::cgroup::Binder::Host),
@@ -394,132 +346,4 @@ fn is_scarce(one: &Effective) -> bool {
     };
     let of = one.steps.get(level).and_then(|step| step.limit?.value()).unwrap_or_default();
     one.knob.rule != Rule::Remaining && left < of / 20
-}
-
-#[derive(Serialize)]
-struct ShowJson<'a> {
-    schema: &'static str,
-    pid: Option<u32>,
-    hierarchies: Vec<HierarchyJson<'a>>,
-    controllers: Vec<HomeJson>,
-    cgroups: Vec<PathJson<'a>>,
-    limits: Vec<LimitEntryJson<'a>>,
-    events: Vec<EventJson<'a>>,
-    pressure: Vec<PressureJson>,
-    cpus: CpusJson,
-}
-
-/// A cgroup of the process, in one hierarchy.
-#[derive(Serialize)]
-pub(super) struct PathJson<'a> {
-    hierarchy: u32,
-    #[serde(flatten)]
-    path: Text<'a>,
-    #[serde(flatten)]
-    path_inside: Text<'a>,
-    directory: Option<String>,
-    inode: Option<u64>,
-    seen: &'static str,
-    error: Option<String>,
-    from_root: bool,
-    frozen: Option<bool>,
-}
-
-impl<'a> PathJson<'a> {
-    pub(super) fn new(cgroups: &Cgroups, ladder: &'a Ladder) -> PathJson<'a> {
-        let opened = &cgroups.hierarchies[ladder.hierarchy];
-        let leaf = ladder.leaf();
-        let (seen, error) = match &ladder.seen {
-            Seen::Whole => ("whole", None),
-            Seen::NotMounted => ("not_mounted", None),
-            Seen::Outside => ("outside", None),
-            Seen::Removed => ("removed", None),
-            Seen::Refused(error) => ("refused", Some(error.to_string())),
-        };
-        PathJson {
-            hierarchy: opened.hierarchy.id,
-            path: Text { key: "path", raw_key: "path_raw", bytes: Some(&ladder.path) },
-            path_inside: Text { key: "path_inside", raw_key: "path_inside_raw", bytes: ladder.path_inside.as_deref() },
-            directory: opened.directory(&ladder.path).map(|path| String::from_utf8_lossy(&path).into_owned()),
-            inode: leaf.and_then(|leaf| leaf.inode),
-            seen,
-            error,
-            from_root: ladder.is_from_root(),
-            frozen: leaf.and_then(|leaf| leaf.files.is_frozen()),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct LimitEntryJson<'a> {
-    knob: &'static str,
-    key: Option<&'a str>,
-    controller: Option<&'static str>,
-    hierarchy: u32,
-    file: &'static str,
-    unit: &'static str,
-    value: LimitJson,
-    effective: LimitJson,
-    #[serde(flatten)]
-    bound_by: Text<'a>,
-    bound_by_host: bool,
-    usage: Option<u64>,
-    headroom: LimitJson,
-    #[serde(flatten)]
-    headroom_bound_by: Text<'a>,
-    headroom_bound_by_host: bool,
-    kernel: LimitJson,
-    list: Option<&'a str>,
-    effective_list: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct EventJson<'a> {
-    #[serde(flatten)]
-    path: Text<'a>,
-    hierarchy: u32,
-    controller: &'static str,
-    file: &'static str,
-    key: Option<&'static str>,
-    value: u64,
-    subtree: bool,
-}
-
-/// Pressure in JSON: percent of the last 10, 60 and 300 seconds.
-#[derive(Serialize)]
-pub(super) struct PressureJson {
-    resource: &'static str,
-    some_avg10: f64,
-    some_avg60: f64,
-    some_avg300: f64,
-    some_total_usec: u64,
-    full_avg10: f64,
-    full_avg60: f64,
-    full_avg300: f64,
-    full_total_usec: u64,
-}
-
-impl PressureJson {
-    pub(super) fn new(resource: &'static str, found: parse::Pressure) -> PressureJson {
-        PressureJson {
-            resource,
-            some_avg10: found.some[0],
-            some_avg60: found.some[1],
-            some_avg300: found.some[2],
-            some_total_usec: found.some_total_usec,
-            full_avg10: found.full[0],
-            full_avg60: found.full[1],
-            full_avg300: found.full[2],
-            full_total_usec: found.full_total_usec,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct CpusJson {
-    millicpus: Option<u64>,
-    quota_millicpus: LimitJson,
-    cpuset: Option<u64>,
-    affinity: Option<u64>,
-    online: Option<u64>,
 }

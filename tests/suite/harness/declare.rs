@@ -56,6 +56,8 @@ pub enum Need {
     Linux(u32, u32, &'static str),
     /// Nothing but cgroup2 at `/sys/fs/cgroup`, as in the virtual machines.
     Cgroup2,
+    /// A cgroup controller that a test may use: on v1, or on v2 where it is passed down from the top.
+    Controller(&'static str),
     /// AppArmor in the kernel.
     AppArmor,
     /// systemd as PID 1.
@@ -83,6 +85,9 @@ impl Need {
                 linux_before(major, minor).then(|| format!("before Linux {major}.{minor}: no {feature}"))
             }
             Need::Cgroup2 => (!is_cgroup2("/sys/fs/cgroup")).then(|| "no cgroup2 at /sys/fs/cgroup".to_owned()),
+            Need::Controller(controller) => {
+                (!super::cgroup::is_usable(controller)).then(|| format!("no cgroup controller {controller} to be used"))
+            }
             Need::AppArmor => {
                 let on =
                     std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.trim() == "Y");
@@ -103,7 +108,7 @@ impl Need {
             // In a virtual machine the same tests run as root, too.
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
-            Need::Cgroup2 => place == Place::Machine,
+            Need::Cgroup2 | Need::Controller(_) => place == Place::Machine,
             Need::AppArmor => place != Place::Vm,
             Need::Systemd => place != Place::Systemd,
             Need::UserManager => place != Place::Systemd || is_root(),
@@ -205,6 +210,7 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
             | Need::File(_)
             | Need::Linux(..)
             | Need::Cgroup2
+            | Need::Controller(_)
             | Need::Systemd
             | Need::UserManager => None,
         })

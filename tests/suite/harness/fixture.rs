@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a fixture makes namespaces, which the program itself does in sys only")]
 
 mod attack;
+mod cgroup;
 mod enter;
 mod fuse;
 
@@ -71,6 +72,11 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["zombie"] => zombie(),
         ["memory", mebibytes] => memory(mebibytes.parse().expect("a number")),
         ["churn"] => churn(),
+        ["eat", bytes] => cgroup::eat(bytes.parse().expect("a number")),
+        ["hold", bytes] => cgroup::hold(bytes.parse().expect("a number")),
+        ["spin"] => cgroup::spin(),
+        ["forks"] => cgroup::forks(),
+        ["cgroup-churn", ref folders @ ..] => cgroup::churn(folders),
         _ => panic!("no such fixture: {arguments:?}"),
     }
     ExitCode::SUCCESS

@@ -1,7 +1,7 @@
 //! Fixtures: processes that hold a namespace in some way, until they are dropped.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::inode_in;
 
@@ -41,6 +41,11 @@ impl Held {
     pub fn poke(&mut self) {
         use std::io::Write;
         self.child.stdin.as_mut().expect("a pipe").write_all(b"x").expect("a reader");
+    }
+
+    /// Waits until it has ended by itself, and returns how.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.wait().expect("a child")
     }
 
     /// Returns a number that it said.

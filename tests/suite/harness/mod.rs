@@ -1,5 +1,6 @@
 //! What all tests share: running nsx, declaring needs, fixtures that clean up after themselves.
 
+pub mod cgroup;
 pub mod declare;
 pub mod enter;
 pub mod fake;
@@ -7,6 +8,7 @@ pub mod fixture;
 pub mod group;
 pub mod held;
 pub mod report;
+mod schema;
 pub mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use nix::libc;
 use serde_json::Value;
 
 pub use declare::{Module, Need, Place, is_cgroup2, linux_before, quiet, test};
+pub use schema::document;
 
 /// Returns the nsx that was built for this test, in a place that every user can run it from.
 pub fn nsx_path() -> &'static Path {
@@ -70,6 +73,18 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8 and nothing else")
 }
 
+/// Makes sure that what was printed is fit for a terminal: UTF-8, and no control character but the end of a line.
+pub fn fit(printed: &[u8]) -> String {
+    let text = String::from_utf8(printed.to_vec()).expect("UTF-8");
+    for character in text.chars() {
+        let harmless = character == '\n'
+            || !(character.is_control()
+                || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}'));
+        assert!(harmless, "{character:?} in {text}");
+    }
+    text
+}
+
 /// Runs nsx, which must succeed, and returns its standard output.
 pub fn run(arguments: &[&str]) -> String {
     let output = output(&mut nsx(arguments));
@@ -89,19 +104,6 @@ pub fn fails(arguments: &[&str], code: i32) -> String {
 pub fn ls_json(arguments: &[&str]) -> Value {
     let all: Vec<&str> = ["ls", "--json"].into_iter().chain(arguments.iter().copied()).collect();
     document(&run(&all))
-}
-
-/// Parses a document of schema `nsx.ls/1` and holds it against that.
-pub fn document(json: &str) -> Value {
-    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let schema = serde_json::from_str(include_str!("../../schema/ls.json")).expect("the schema is JSON");
-        jsonschema::validator_for(&schema).expect("the schema is one")
-    });
-    let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
-    let errors: Vec<String> =
-        SCHEMA.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "against the schema: {errors:#?}");
-    document
 }
 
 /// Returns the namespace with this inode from a document.
@@ -154,4 +156,19 @@ pub fn child_of(parent: u32) -> u32 {
 /// Returns a path in the source tree.
 pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Compares a committed file with what it has to be, or writes it: `NSX_BLESS=1`. `module` is the one that does.
+pub fn committed(path: &str, content: &str, module: &str) {
+    let file = source(path);
+    if std::env::var_os("NSX_BLESS").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&file, content).expect("written");
+        return;
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        there == content,
+        "{path} is not what the code says; write it with: NSX_BLESS=1 cargo test --test suite {module}"
+    );
 }

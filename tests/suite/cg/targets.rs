@@ -1,0 +1,121 @@
+//! What `nsx cg` takes for a target, what it refuses, and output that has nowhere to go.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::super::harness::{fails, inode_of, nsx, output, text};
+use super::json;
+
+/// Returns where the first hierarchy is mounted, and which it is.
+fn first() -> (String, Value) {
+    let shown = json(&["show", "/"]);
+    let found = shown["hierarchies"].as_array().expect("hierarchies").iter().find(|one| one["mount"].is_string());
+    let found = found.expect("a hierarchy");
+    (found["mount"].as_str().expect("a path").to_owned(), found["id"].clone())
+}
+
+pub(super) fn targets() {
+    let own = std::process::id().to_string();
+    for target in ["self", own.as_str()] {
+        let shown = json(&["show", target]);
+        assert!(shown["pid"].is_u64() && shown["cpus"]["affinity"].is_u64(), "{shown:#}");
+    }
+    let root = json(&["show", "/"]);
+    assert_eq!((&root["pid"], &root["cpus"]["affinity"]), (&Value::Null, &Value::Null));
+    assert_eq!(json(&["show", "cgroup:/"])["cgroups"], root["cgroups"]);
+    let (mount, id) = first();
+    for directory in [mount.clone(), format!("{mount}/"), format!("/.{mount}"), format!("/{mount}")] {
+        let shown = json(&["show", &directory]);
+        let found = shown["cgroups"].as_array().expect("cgroups");
+        assert_eq!((found.len(), &found[0]["hierarchy"], &found[0]["path"]), (1, &id, &json!("/")), "{directory}");
+        let listed = json(&["ls", "--depth", "0", &directory]);
+        assert_eq!(listed["cgroups"][0]["hierarchies"], json!([id]), "{directory}");
+    }
+    // Relative to where the caller is.
+    let done = output(nsx(&["cg", "show", "--json", "./"]).current_dir(&mount));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("\"path\": \"/\""));
+}
+
+pub(super) fn nothing() {
+    let (mount, _) = first();
+    let net = format!("net:[{}]", inode_of(std::process::id(), "net"));
+    for command in ["show", "path", "ls"] {
+        let fails = |target: &str| {
+            let error = fails(&["cg", command, target], 1);
+            assert_eq!(error.lines().count(), 2, "{command} {target}: {error}");
+            assert!(error.starts_with("nsx: ") && error.contains("\nhint: nsx "), "{command} {target}: {error}");
+            error
+        };
+        for target in ["/nsx-test-no", "cgroup:/nsx-test-no", &format!("{mount}/nsx-test-no"), "/nsx-test-no/../x"] {
+            let error = fails(target);
+            assert!(error.contains("no cgroup /") && error.contains("(ENOENT)"), "{command} {target}: {error}");
+            assert!(error.contains("hint: nsx cg ls shows the cgroups that there are"), "{error}");
+        }
+        assert!(fails(&format!("{mount}/cgroup.procs")).contains("(ENOTDIR)"));
+        assert!(fails("cgroup:/\u{1b}[31m").contains("no cgroup /\\u{1b}[31m"));
+        assert!(fails("4194305").contains("4194305"));
+        let error = fails(&net);
+        assert!(error.contains("is a namespace, not a process"), "{error}");
+        assert_eq!(fails(&net.to_string()), error);
+    }
+    for target in ["garbage", "net:x", "-1", "cgroup:x", ""] {
+        let error = super::super::harness::fails(&["cg", "show", "--", target], 2);
+        assert!(error.contains("PID"), "{target:?}: {error}");
+    }
+}
+
+pub(super) fn usage() {
+    for arguments in [
+        &["ls", "--sort", "NOPE"][..],
+        &["ls", "--sort", ""],
+        &["ls", "--over", "x"],
+        &["ls", "--over", "-1"],
+        &["ls", "--over", "1.5%"],
+        &["ls", "--where", "nope > 1"],
+        &["ls", "--where", "mem >"],
+        &["ls", "--where", ""],
+        &["ls", "-o", "NOPE"],
+        &["ls", "--interval", "x"],
+        &["ls", "--depth", "-1"],
+        &["ls", "--columns", "-o", "PATH"],
+        &["ls", "a", "b"],
+        &["show", "1", "2"],
+        &["show", "--flat"],
+        &["path", "--sort", "mem"],
+        &["no-such-command"],
+        &[],
+    ] {
+        let all: Vec<&str> = ["cg"].into_iter().chain(arguments.iter().copied()).collect();
+        let done = output(&mut nsx(&all));
+        assert_eq!((done.status.code(), text(&done.stdout)), (Some(2), String::new()), "{arguments:?}");
+        assert!(!done.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+pub(super) fn streams() {
+    for arguments in [
+        &["cg", "ls"][..],
+        &["cg", "ls", "--json"],
+        &["cg", "ls", "--columns"],
+        &["cg", "show"],
+        &["cg", "show", "--json"],
+        &["cg", "path"],
+        &["cg", "path", "--json"],
+        &["cg", "--help"],
+    ] {
+        // The reader has gone before anything is written.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let closed = output(nsx(arguments).stdout(writer).stderr(Stdio::piped()));
+        assert_eq!((closed.status.code(), text(&closed.stderr)), (Some(0), String::new()), "{arguments:?}");
+        if arguments.contains(&"--help") {
+            continue;
+        }
+        let full = std::fs::File::create("/dev/full").expect("/dev/full");
+        let failed = output(nsx(arguments).stdout(full).stderr(Stdio::piped()));
+        assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&failed.stderr).contains("write(stdout): No space left on device (ENOSPC)"), "{arguments:?}");
+    }
+}

@@ -1,0 +1,38 @@
+//! Documents and the schemas that they name.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// Every schema of a document that nsx prints.
+const SCHEMAS: [&str; 8] = [
+    include_str!("../../schema/cg-change.json"),
+    include_str!("../../schema/cg-ls.json"),
+    include_str!("../../schema/cg-path.json"),
+    include_str!("../../schema/cg-procs.json"),
+    include_str!("../../schema/cg-show.json"),
+    include_str!("../../schema/columns.json"),
+    include_str!("../../schema/enter.json"),
+    include_str!("../../schema/ls.json"),
+];
+
+/// Parses a document, and holds it against the schema that its key `schema` names.
+pub fn document(json: &str) -> Value {
+    static VALIDATORS: LazyLock<HashMap<String, Validator>> = LazyLock::new(|| {
+        let validator = |text: &&str| {
+            let schema: Value = serde_json::from_str(text).expect("the schema is JSON");
+            let name = schema["properties"]["schema"]["const"].as_str().expect("a schema says what it is for");
+            (name.to_owned(), jsonschema::validator_for(&schema).expect("the schema is one"))
+        };
+        SCHEMAS.iter().map(validator).collect()
+    });
+    let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let name = document["schema"].as_str().unwrap_or_else(|| panic!("names no schema: {json}"));
+    let validator = VALIDATORS.get(name).unwrap_or_else(|| panic!("there is no schema {name}"));
+    let errors: Vec<String> =
+        validator.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "against the schema {name}: {errors:#?}");
+    document
+}
