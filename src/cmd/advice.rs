@@ -32,13 +32,20 @@ impl std::error::Error for NoProc {}
 /// The `/proc` that was given is not that of the caller's pid namespace.
 #[derive(Debug)]
 pub struct NotOwnProc {
+    /// What cannot be done by it.
+    pub doing: &'static str,
     /// The directory.
     pub path: std::path::PathBuf,
 }
 
 impl std::fmt::Display for NotOwnProc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot enter by {}: it is not procfs of the caller's own pid namespace", self.path.display())
+        write!(
+            f,
+            "cannot {} by {}: it is not procfs of the caller's own pid namespace",
+            self.doing,
+            self.path.display()
+        )
     }
 }
 
@@ -49,7 +56,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(no_proc) = error.downcast_ref::<NoProc>() {
         return Some(format!("mount it first: mount -t proc proc {}", no_proc.path.display()));
     }
-    if let Some(NotOwnProc { path }) = error.downcast_ref() {
+    if let Some(NotOwnProc { path, .. }) = error.downcast_ref() {
         return Some(format!("mount one first: mount -t proc proc {}", path.display()));
     }
     let root = geteuid().is_root();

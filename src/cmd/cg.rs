@@ -52,11 +52,39 @@ enum CgCommand {
     Rm(rm::RmArgs),
 }
 
+impl CgCommand {
+    /// Says whether the command changes something.
+    const fn changes(&self) -> bool {
+        match self {
+            CgCommand::Set(_)
+            | CgCommand::Move(_)
+            | CgCommand::Freeze(_)
+            | CgCommand::Thaw(_)
+            | CgCommand::Kill(_)
+            | CgCommand::Create(_)
+            | CgCommand::Rm(_) => true,
+            CgCommand::Ls(_)
+            | CgCommand::Show(_)
+            | CgCommand::Path(_)
+            | CgCommand::Why(_)
+            | CgCommand::Top(_)
+            | CgCommand::Procs(_) => false,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever kept it from being done.
 pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
+    if args.command.changes() {
+        // A captured tree is there to be looked at, and its pids are somebody else's here.
+        let own = ProcRoot::open(&global.proc_root).is_ok_and(|proc| proc.is_own_pid_ns());
+        if !own {
+            return Err(advice::NotOwnProc { doing: "change cgroups", path: global.proc_root.clone() }.into());
+        }
+    }
     match &args.command {
         CgCommand::Ls(args) => ls::run(args, global, ui),
         CgCommand::Show(args) => show::run(args, global, ui),

@@ -346,7 +346,7 @@ fn enter(args: &EnterArgs, request: &Request, global: &Global, ui: &Ui, status: 
     let cannot_read = |error| EnterError::Failed("cannot look for the target".to_owned(), error);
     let proc = ProcRoot::open(&global.proc_root).map_err(cannot_read)?;
     if !proc.is_own_pid_ns() {
-        return Err(advice::NotOwnProc { path: global.proc_root.clone() }.into());
+        return Err(advice::NotOwnProc { doing: "enter", path: global.proc_root.clone() }.into());
     }
     let prepared = prepare(&proc, request)?;
     if args.explain {

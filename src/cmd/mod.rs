@@ -145,7 +145,9 @@ pub fn report(error: &anyhow::Error) -> Exit {
 fn exit_code(error: &anyhow::Error) -> Exit {
     if error.is::<UsageError>() {
         Exit::Usage
-    } else if error.is::<EnterError>() || error.is::<advice::NotOwnProc>() {
+    } else if error.is::<EnterError>()
+        || error.downcast_ref::<advice::NotOwnProc>().is_some_and(|error| error.doing == "enter")
+    {
         Exit::NotStarted
     } else if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {
         if not_executed.is_absent() { Exit::NotFound } else { Exit::NotExecutable }

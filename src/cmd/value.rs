@@ -1,15 +1,17 @@
 //! Parsers of option values: text in, types of the model out, with the values that completions offer.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use crate::launch::{Caps, Id, Timeout};
 use crate::model::id::parse_decimal;
 use crate::model::{CapSet, NsKind};
 use crate::render::column::COLUMNS;
-use crate::select::{Expr, TreeBy};
+use crate::select::{Expr, Target, TreeBy};
 
 impl ValueEnum for NsKind {
     fn value_variants<'a>() -> &'a [NsKind] {
@@ -44,6 +46,40 @@ pub enum ColumnWord {
     Add(usize),
     /// `COL`
     Only(usize),
+}
+
+/// Targets come as they were typed: the names of cgroups and files need not be UTF-8.
+impl clap::builder::ValueParserFactory for Target {
+    type Parser = TargetParser;
+
+    fn value_parser() -> TargetParser {
+        TargetParser
+    }
+}
+
+/// Parses targets.
+#[derive(Clone, Debug)]
+pub struct TargetParser;
+
+impl TypedValueParser for TargetParser {
+    type Value = Target;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Target, clap::Error> {
+        let bytes = value.as_bytes();
+        if std::str::from_utf8(bytes).is_err() {
+            match bytes.strip_prefix(b"cgroup:") {
+                Some(path) if path.starts_with(b"/") => return Ok(Target::Cgroup(path.to_vec())),
+                None if bytes.contains(&b'/') => return Ok(Target::File(value.into())),
+                _ => {}
+            }
+        }
+        StringValueParser::new().try_map(|text| text.parse::<Target>()).parse_ref(command, argument, value)
+    }
 }
 
 /// The columns of a table: their names, and what they say.
@@ -183,7 +219,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let plain = !number.is_empty() && number.chars().all(|character| character.is_ascii_digit() || character == '.');
     let number: f64 = number.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
-    Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+    /// Nobody waits longer, and clocks overflow.
+    const MOST: Duration = Duration::from_secs(1000 * 86400);
+    let time = Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)?;
+    if time > MOST { Err(format!("{text:?} is more than 1000d")) } else { Ok(time) }
 }
 
 #[cfg(test)]
@@ -214,9 +253,24 @@ mod tests {
         ] {
             assert_eq!(timeout(text), Ok(Timeout { after: of(after), grace: of(grace) }), "{text}");
         }
-        for text in
-            ["", "0", "-1", "+1", "1x", "s", "1e3", ".", "1,", ",1", "inf", "nan", "1 s", "99999999999999999999d"]
-        {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "1x",
+            "s",
+            "1e3",
+            ".",
+            "1,",
+            ",1",
+            "inf",
+            "nan",
+            "1 s",
+            "99999999999999999999d",
+            "9223372036854775807s",
+            "1001d",
+        ] {
             assert!(timeout(text).is_err(), "{text}");
         }
     }

@@ -124,7 +124,7 @@ impl Expr {
 impl Compare {
     fn admits(&self, value: &Value) -> bool {
         let order = |operand: &str| match value {
-            Value::Number(number) => operand.parse().ok().map(|operand: u64| number.cmp(&operand)),
+            Value::Number(number) => amount(operand).map(|operand| number.cmp(&operand)),
             Value::Text(text) => Some(text.as_str().cmp(operand)),
             Value::Null => None,
         };
@@ -140,6 +140,18 @@ impl Compare {
             Comparison::Matches(regex) => *value != Value::Null && regex.is_match(&value.text()),
         }
     }
+}
+
+/// Parses a number, which may end in K, M, G or T (powers of 1024); `max` is more than any.
+fn amount(operand: &str) -> Option<u64> {
+    if operand == "max" {
+        return Some(u64::MAX);
+    }
+    let unit_at = operand.len() - usize::from(operand.ends_with(['K', 'M', 'G', 'T']));
+    let (digits, unit) = operand.split_at(unit_at);
+    let power = ["", "K", "M", "G", "T"].iter().position(|known| *known == unit)?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse::<u64>().ok().filter(|_| plain)?.checked_mul(1 << (10 * power))
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -320,6 +332,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn numbers_may_have_units() {
+        for (text, number) in [("7", 7), ("1K", 1024), ("2M", 2 << 20), ("3G", 3 << 30), ("max", u64::MAX)] {
+            assert_eq!(amount(text), Some(number), "{text}");
+        }
+        for text in ["", "K", "-1", "+1", "1.5M", "1KB", "99999999999G", "1k"] {
+            assert_eq!(amount(text), None, "{text}");
+        }
+    }
 
     fn column(name: &str) -> Option<usize> {
         ["ns", "type", "nprocs", "user", "path"].iter().position(|known| known.eq_ignore_ascii_case(name))

@@ -43,6 +43,8 @@ pub fn module() -> Module {
         test("cg::the_list_names_processes", root, list::processes),
         test("cg::targets", &[], targets::targets),
         test("cg::targets_that_mean_nothing", &[], targets::nothing),
+        test("cg::a_captured_tree_is_not_changed", &[], targets::captured),
+        test("cg::names_that_are_no_utf_8", &[], targets::bytes),
         test("cg::wrong_usage", &[], targets::usage),
         test("cg::closed_pipes_and_full_disks", &[], targets::streams),
     ];

@@ -41,7 +41,8 @@ pub(super) fn look_for(look: &Look<'_>, found: &mut Vec<Finding>) {
 
 /// Says whether less than a twentieth of a limit is left.
 pub(super) fn is_scarce(left: u64, limit: u64) -> bool {
-    limit > 0 && left < limit / 20
+    // Limits of tasks can be small: of three a twentieth is still something.
+    left.saturating_mul(20) < limit
 }
 
 /// A limit that was reached, and for which memory was reclaimed.
@@ -175,6 +176,10 @@ fn near(look: &Look<'_>, one: &Effective) -> Option<Finding> {
     let mut evidence: Vec<Evidence> = at.says(&name).into_iter().collect();
     evidence.extend(usage_file.and_then(|file| at.says(&file.replace('*', &key))));
     let mut severity = Severity::Warning;
+    if one.knob.name == "pids.max" && left == 0 {
+        severity = Severity::Critical;
+        explanation.push_str(" No more tasks can be made: forks fail with EAGAIN.");
+    }
     if one.knob.name == "memory.max"
         && let Some((cache, stat)) = file_cache(at)
     {
@@ -355,6 +360,9 @@ mod tests {
             ("/a/d", &[("memory.current", "9000000\n")]),
             ("/x/e", &[("memory.current", "90000000\n")]),
         ]);
+        let full = Case::v2(&[ROOT, ("/a", &[("pids.max", "3\n"), ("pids.current", "3\n")])]).only("near-limit");
+        assert_eq!(full.severity, Severity::Critical);
+        assert!(full.explanation.contains("EAGAIN"), "{}", full.explanation);
         let found = case.only("near-limit");
         assert_eq!((found.severity, &found.cgroup[..]), (Severity::Warning, &b"/a"[..]));
         assert!(found.explanation.starts_with("47.7M of the memory.max (48M) of /a, which is above"), "{found:?}");

@@ -54,7 +54,7 @@ impl<'a> Show<'a> {
     /// # Errors
     /// What the writer says.
     pub fn text(&self, all: bool, width: Option<usize>, color: bool, to: &mut dyn Write) -> io::Result<()> {
-        self.paths(color, to)?;
+        self.paths(width, color, to)?;
         let mut lines = Vec::new();
         let mut last = None;
         for one in self.limits.iter().filter(|one| all || is_interesting(one)) {
@@ -98,7 +98,7 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    fn paths(&self, color: bool, to: &mut dyn Write) -> io::Result<()> {
+    fn paths(&self, width: Option<usize>, color: bool, to: &mut dyn Write) -> io::Result<()> {
         if let Some(pid) = self.subject.pid {
             writeln!(to, "process {pid}")?;
         }
@@ -116,7 +116,7 @@ impl<'a> Show<'a> {
         }
         for (ladder, names) in groups {
             let path = sanitize(&ladder.path);
-            let path = if color { Style::Own.paint().style(&*path).to_string() } else { path.into_owned() };
+            let painted = Style::Own.paint().style(&*path).to_string();
             let inode = match ladder.leaf().and_then(|leaf| leaf.inode) {
                 Some(inode) if names.len() == 1 => format!(", inode {inode}"),
                 _ => String::new(),
@@ -135,7 +135,12 @@ impl<'a> Show<'a> {
                 joined.push_str(if place > 0 { ", " } else { "" });
                 joined.push_str(bare.unwrap_or(name));
             }
-            writeln!(to, "cgroup  {path}  ({joined}{inode}{state})")?;
+            let room = width.map(|width| width.saturating_sub(8).max(20));
+            for (place, line) in wrap(&format!("{path}  ({joined}{inode}{state})"), room).iter().enumerate() {
+                let what = if place == 0 { "cgroup" } else { "" };
+                let line = if color && place == 0 { line.replacen(&*path, &painted, 1) } else { line.clone() };
+                writeln!(to, "{what:6}  {line}")?;
+            }
             if let Some(inside) = &ladder.path_inside {
                 writeln!(to, "inside  {}", sanitize(inside))?;
             }
@@ -345,5 +350,5 @@ fn is_scarce(one: &Effective) -> bool {
         return false;
     };
     let of = one.steps.get(level).and_then(|step| step.limit?.value()).unwrap_or_default();
-    one.knob.rule != Rule::Remaining && left < of / 20
+    one.knob.rule != Rule::Remaining && left.saturating_mul(20) < of
 }

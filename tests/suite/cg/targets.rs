@@ -15,6 +15,42 @@ fn first() -> (String, Value) {
     (found["mount"].as_str().expect("a path").to_owned(), found["id"].clone())
 }
 
+/// What was recorded elsewhere is for looking at: its pids are somebody else's here.
+pub(super) fn captured() {
+    let folder = tempfile::Builder::new().prefix("nsx-test-proc-").tempdir().expect("a folder");
+    let root = folder.path().to_str().expect("UTF-8");
+    for words in [
+        &["set", "/x", "pids.max=1"][..],
+        &["move", "/x", "1"],
+        &["freeze", "/x"],
+        &["thaw", "/x"],
+        &["kill", "/x"],
+        &["create", "/x"],
+        &["rm", "/x"],
+    ] {
+        let all: Vec<&str> = ["cg", "--proc-root", root].iter().chain(words).copied().collect();
+        let done = output(&mut nsx(&all));
+        let error = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{words:?}: {error}");
+        let what = format!("cannot change cgroups by {root}: it is not procfs of the caller's own pid namespace");
+        assert!(error.contains(&what) && error.contains("hint: "), "{words:?}: {error}");
+    }
+}
+
+/// Whoever owns a cgroup may call one below it as he likes, and it can be named all the same.
+pub(super) fn bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    for target in [&b"/nsx-test-\xff"[..], b"cgroup:/nsx-test-\xff"] {
+        let done = output(nsx(&["cg", "show"]).arg(OsStr::from_bytes(target)));
+        let error = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{error}");
+        assert!(error.starts_with("nsx: no cgroup /nsx-test-"), "{error}");
+    }
+    let done = output(nsx(&["cg", "show"]).arg(OsStr::from_bytes(b"\xff")));
+    assert_eq!(done.status.code(), Some(2), "no form has it");
+}
+
 pub(super) fn targets() {
     let own = std::process::id().to_string();
     for target in ["self", own.as_str()] {

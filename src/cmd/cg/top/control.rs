@@ -54,7 +54,7 @@ pub(super) struct Control {
     pub(super) open: Option<OpenPane>,
     typing: bool,
     pub(super) interval: Duration,
-    pub(super) frozen: bool,
+    pub(super) paused: bool,
     pub(super) message: Option<String>,
     /// Whether to colour.
     pub(super) colored: bool,
@@ -78,7 +78,7 @@ c m p r n            sort by cpu, memory, pids, pressure, name
 s F6                 sort by the next of these
 
 + -                  look less often, more often
-f                    freeze the picture, and go on
+f                    pause, and go on
 Ctrl-L               draw everything again
 Ctrl-Z               stop; fg goes on
 q Esc Ctrl-C F10     quit
@@ -102,7 +102,7 @@ impl Control {
     /// Begins with a tree.
     pub(super) fn new(tree: Tree, sort: Sort, flat: bool, interval: Duration, colored: bool) -> Control {
         let state = State::new(tree, sort, flat);
-        Control { state, open: None, typing: false, interval, frozen: false, message: None, colored }
+        Control { state, open: None, typing: false, interval, paused: false, message: None, colored }
     }
 
     /// Returns what is to be drawn.
@@ -112,7 +112,7 @@ impl Control {
             pane: self.open.as_mut().map(|open| &mut open.pane),
             typing: self.typing,
             interval: self.interval,
-            frozen: self.frozen,
+            paused: self.paused,
             message: self.message.as_deref(),
             colored: self.colored,
         }
@@ -202,8 +202,8 @@ impl Control {
             Key::Char('+') => self.change_interval(INTERVALS.iter().find(|&&step| step > self.interval_ms())),
             Key::Char('-') => self.change_interval(INTERVALS.iter().rfind(|&&step| step < self.interval_ms())),
             Key::Char('f') => {
-                self.frozen = !self.frozen;
-                return if self.frozen { Action::Draw } else { Action::Look };
+                self.paused = !self.paused;
+                return if self.paused { Action::Draw } else { Action::Look };
             }
             _ => return Action::Nothing,
         }
@@ -305,10 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_frozen_and_goes_on() {
+    fn a_picture_is_paused_and_goes_on() {
         let mut control = control();
-        assert_eq!((control.key(Key::Char('f')), control.frozen), (Action::Draw, true));
-        assert_eq!((control.key(Key::Char('f')), control.frozen), (Action::Look, false));
+        assert_eq!((control.key(Key::Char('f')), control.paused), (Action::Draw, true));
+        assert_eq!((control.key(Key::Char('f')), control.paused), (Action::Look, false));
     }
 
     #[test]

@@ -34,10 +34,11 @@ const SOON: Duration = Duration::from_millis(500);
 
 /// Runs until somebody wants to leave.
 pub(super) fn run(args: &TopArgs, opened: Opened, scope: Scope, ui: &Ui) -> anyhow::Result<Exit> {
-    let first = scope.take(&opened.cgroups).map_err(|errno| scope.failed(errno))?;
     let keyboard = keyboard()?;
-    // Before there is a second thread, which would not have them blocked.
+    // Before there is a second thread, which would not have them blocked: those of the first picture are still on their way out for a
+    // moment when it is there.
     let signals = Signals::block()?;
+    let first = scope.take(&opened.cgroups).map_err(|errno| scope.failed(errno))?;
     let (opened, scope) = (Arc::new(opened), Arc::new(scope));
     let mut live = Live {
         sampler: Sampler::start(&opened, &scope)?,
@@ -167,7 +168,7 @@ impl Live<'_> {
 
     /// Returns in which time the next picture is due; `None` where none is wanted, or one is on its way.
     fn is_due(&self) -> Option<Duration> {
-        let wanted = self.screen.is_taken() && !self.control.frozen && !self.sampler.is_busy();
+        let wanted = self.screen.is_taken() && !self.control.paused && !self.sampler.is_busy();
         wanted.then(|| self.next.saturating_duration_since(Instant::now()))
     }
 

@@ -23,7 +23,7 @@ use crate::render::text::{cut, cut_start, sanitize, width};
 const LEAST: (u16, u16) = (24, 4);
 
 /// The keys that are told of at the bottom.
-const KEYS: &str = "q quit  ? help  Enter show  l limits  w why  / filter  s sort  t tree  f freeze";
+const KEYS: &str = "q quit  ? help  Enter show  l limits  w why  / filter  s sort  t tree  f pause";
 const KEYS_OF_PANE: &str = "Esc back  Up/Down scroll";
 
 /// Everything that a screen shows.
@@ -37,7 +37,7 @@ pub struct View<'a> {
     /// How often a picture is taken.
     pub interval: Duration,
     /// Whether no pictures are taken.
-    pub frozen: bool,
+    pub paused: bool,
     /// Something that has gone wrong.
     pub message: Option<&'a str>,
     /// Whether to colour.
@@ -88,8 +88,8 @@ impl View<'_> {
         if !tree.gaps.is_empty() {
             text.push_str(&format!("  {} unreadable", tree.gaps.len()));
         }
-        if self.frozen {
-            text.push_str("  frozen");
+        if self.paused {
+            text.push_str("  paused");
         }
         text
     }

@@ -41,7 +41,7 @@ fn view(state: &mut State) -> View<'_> {
         pane: None,
         typing: false,
         interval: Duration::from_secs(1),
-        frozen: false,
+        paused: false,
         message: None,
         colored: true,
     }
@@ -157,9 +157,9 @@ fn nothing_to_show_is_shown_as_nothing() {
 fn the_state_of_things_is_told() {
     let mut state = State::new(tree(), Sort::Mem, true);
     state.set_filter("slice");
-    let mut told = View { frozen: true, message: Some("gone"), ..view(&mut state) };
+    let mut told = View { paused: true, message: Some("gone"), ..view(&mut state) };
     let (lines, _) = draw(&mut told, 100, 10);
-    assert_eq!(lines[0], "/  5 cgroups  list by mem  every 1s  with \"slice\"  1 unreadable  frozen");
+    assert_eq!(lines[0], "/  5 cgroups  list by mem  every 1s  with \"slice\"  1 unreadable  paused");
     assert_eq!(lines[9], "gone");
     told.typing = true;
     assert_eq!(told.draw(&mut Buffer::empty(Rect::new(0, 0, 100, 10))), Some(Position { x: 6, y: 9 }));
