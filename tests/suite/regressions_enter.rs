@@ -94,7 +94,7 @@ fn with_children(command: &mut Command, ignored: bool) -> &mut Command {
 }
 
 /// Returns which signals are ignored, by a line of `/proc/PID/status`. 32 and 33 are the C library's own: its posix_spawn(3) leaves them
-/// ignored in whatever it starts up to glibc 2.36.
+/// ignored in whatever it starts (seen with glibc 2.36).
 fn ignored_in(line: &str) -> u64 {
     let mask = line.split_whitespace().last().expect("a mask");
     u64::from_str_radix(mask, 16).expect("a number") & !(0b11 << 31)
