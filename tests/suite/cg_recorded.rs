@@ -308,7 +308,7 @@ fn several_paths() {
     let copied = std::process::Command::new("cp").arg("-r").arg(recording("hybrid")).arg(folder.path()).status();
     assert!(copied.is_ok_and(|status| status.success()));
     let root = folder.path().join("hybrid");
-    let pids = root.join("self/root/sys/fs/cgroup/pids");
+    let pids = root.join("self/root").join("sys/fs/cgroup/pids");
     std::fs::rename(pids.join("nsx-demo"), pids.join("else")).expect("renamed");
     let cgroup = std::fs::read_to_string(root.join("77/cgroup")).expect("cgroup");
     let elsewhere = cgroup.replace(":pids:/nsx-demo/child", ":pids:/else/child");
