@@ -33,6 +33,7 @@ pub fn module() -> Module {
         test("cg_recorded::the_list_says_what_show_says", &[], agree::list),
         test("cg_recorded::members_are_those_of_the_files", &[], agree::members),
         test("cg_recorded::nothing_raw_and_nothing_lost", &[], nothing_raw),
+        test("cg_recorded::a_ladder_of_several_paths", &[], several_paths),
         test("cg_recorded::texts", &[], texts),
     ];
     Module { name: "cg_recorded", places: &[], tests }
@@ -299,6 +300,26 @@ fn nothing_raw() {
     for words in ["\\x1b[31mred\\x1b[0m.slice", "a b\\tc", "non-utf8-\\xff\\xfe", "back\\134slash\\134040", ") S 1 ("] {
         assert!(shown.contains(words), "{words} is not in {shown}");
     }
+}
+
+/// A process that is elsewhere in one of the hierarchies of v1: the ladder has a branch for each path.
+fn several_paths() {
+    let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir().expect("a folder");
+    let copied = std::process::Command::new("cp").arg("-r").arg(recording("hybrid")).arg(folder.path()).status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    let root = folder.path().join("hybrid");
+    let pids = root.join("self/root").join("sys/fs/cgroup/pids");
+    std::fs::rename(pids.join("nsx-demo"), pids.join("else")).expect("renamed");
+    let cgroup = std::fs::read_to_string(root.join("77/cgroup")).expect("cgroup");
+    let elsewhere = cgroup.replace(":pids:/nsx-demo/child", ":pids:/else/child");
+    assert_ne!(cgroup, elsewhere);
+    std::fs::write(root.join("77/cgroup"), elsewhere).expect("written");
+    let done = output(nsx(&["--proc-root"]).arg(&root).args(["cg", "path", "77"]));
+    let printed = fit(&done.stdout);
+    let rows: Vec<&str> = printed.lines().skip(1).collect();
+    let begins = ["/ ", "├─else ", "│ └─child ", "└─nsx-demo ", "  └─child "];
+    assert!(rows.len() == 5 && rows.iter().zip(begins).all(|(row, begin)| row.starts_with(begin)), "{printed}");
+    assert!(rows[1].trim_end().ends_with(" 50*<") && rows[3].contains(" 64M*< "), "{printed}");
 }
 
 fn texts() {

@@ -17,6 +17,7 @@ use crate::render::json::{self, Text};
 use crate::render::style::Style;
 use crate::render::table::{Cell, Head, Table};
 use crate::render::text::sanitize;
+use crate::select::tree::{TreeLine, forest};
 
 /// The ladder of a process or cgroup.
 pub struct Path<'a> {
@@ -38,6 +39,19 @@ impl<'a> Path<'a> {
             one.lists.is_none() && !matches!(one.knob.rule, Rule::Share) && one.knob.name != "memory.oom.group"
         });
         Path { cgroups, subject, limits: columns.collect(), rows }
+    }
+
+    /// Returns the rows as a tree: where the hierarchies have several paths, it has several branches.
+    fn arranged(&self) -> Vec<TreeLine> {
+        let mut below = vec![Vec::new(); self.rows.len()];
+        let mut roots = Vec::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            match self.rows[..index].iter().rposition(|above| is_below(row, above)) {
+                Some(parent) => below[parent].push(index),
+                None => roots.push(index),
+            }
+        }
+        forest(&roots, &below)
     }
 
     /// Returns the step of a column in a row.
@@ -71,21 +85,13 @@ impl<'a> Path<'a> {
             lines.push(std::iter::once(Cell::new("", Style::Plain)).chain(shown.iter().map(key)).collect());
         }
         let leaves: Vec<&[u8]> = self.subject.ladders.iter().map(|ladder| &ladder.path[..]).collect();
-        let base = self
-            .rows
-            .first()
-            .map_or(0, |top| if *top == b"/" { 0 } else { top.iter().filter(|&&byte| byte == b'/').count() });
-        for row in &self.rows {
-            let name = if leaves.contains(row) { Style::Own } else { Style::Plain };
+        for TreeLine { index, branches } in self.arranged() {
+            let row = self.rows[index];
+            let name = if leaves.contains(&row) { Style::Own } else { Style::Plain };
             // A path is as long as its ladder is deep; its last part and where it stands say the same.
-            let depth = row.iter().filter(|&&byte| byte == b'/').count();
             let last = row.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            let is_top = *row == b"/" || !self.rows.iter().any(|above| is_below(row, above));
-            let mut first = if is_top { sanitize(row).into_owned() } else { format!("└─{}", sanitize(last)) };
-            let branches = if is_top { String::new() } else { "  ".repeat(depth.saturating_sub(base + 1)) };
-            first.insert_str(0, &branches);
-            let branches = if is_top { 0 } else { branches.len() + "└─".len() };
-            let mut line = vec![Cell { text: first, style: name, branches }];
+            let text = sanitize(if branches.is_empty() { row } else { last });
+            let mut line = vec![Cell { text: format!("{branches}{text}"), style: name, branches: branches.len() }];
             line.extend(shown.iter().map(|one| self.cell(one, row)));
             lines.push(line);
         }
