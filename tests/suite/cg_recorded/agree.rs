@@ -1,11 +1,11 @@
 //! What is shown held against the files it comes from, and each command against the others.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use serde_json::{Value, json};
 
-use super::{RECORDINGS, all, bytes, directory, document, entries, find, lowest, on, recording, show};
+use super::{RECORDINGS, all, bytes, directory, document, entries, find, lowest, on, recording};
 
 pub(super) fn kernel() {
     let mut compared = (0, 0);
@@ -151,10 +151,9 @@ pub(super) fn list() {
         assert_eq!(listed["gaps"], json!([]), "{name}");
         for group in entries(&listed, "cgroups") {
             let path = bytes(group, "path").expect("a path");
-            // What is not UTF-8 cannot be asked for by its path.
-            let Some(target) = std::str::from_utf8(&path).ok().map(|path| format!("cgroup:{path}")) else { continue };
-            let shown = show(name, &target);
-            let context = format!("{name} {target}");
+            let target = OsString::from_vec([b"cgroup:", &path[..]].concat());
+            let shown = document(&on(name, &[OsStr::new("show"), OsStr::new("--json"), &target]));
+            let context = format!("{name} {target:?}");
             let hierarchies: Vec<&Value> = entries(&shown, "cgroups").iter().map(|one| &one["hierarchy"]).collect();
             assert_eq!(json!(hierarchies), group["hierarchies"], "{context}");
             for (knob, effective, by, kind) in [
