@@ -71,19 +71,20 @@ fn bound(limits: impl Iterator<Item = Option<Limit>>, host: Option<Limit>) -> Bo
 }
 
 /// Returns how much of a protection (memory.min, memory.low) is had at most: no more than each ancestor offers. The root offers all
-/// that there is. Where nothing is protected here, nothing is had; but with `recursive` (the mount option `memory_recursiveprot`) what an
-/// ancestor offers and nobody claims protects all below it, so a cgroup without a value of its own does not count.
+/// that there is. Where nothing is protected here, nothing is had; but with `recursive` (the mount option `memory_recursiveprot`) what a
+/// cgroup offers and nobody below it claims is shared out among them, whatever they claim themselves: at most it is all that the topmost
+/// one offers. (`effective_protection` in the kernel's `mm/page_counter.c`.)
 pub fn protection(steps: &[Step], recursive: bool) -> Bound {
-    let nothing = Some(Limit::Value(0));
+    let none = Bound { limit: Some(Limit::Value(0)), by: None };
     let Some(own) = steps.last().and_then(|step| step.limit) else { return Bound::default() };
-    let none = Bound { limit: nothing, by: None };
-    if !recursive {
-        return if own == Limit::Value(0) { none } else { least(steps, Step::default()) };
+    if recursive {
+        let topmost = steps.iter().position(|step| step.limit.is_some()).unwrap_or_default();
+        return match steps[topmost].limit {
+            Some(Limit::Value(0)) | None => none,
+            limit => Bound { limit, by: (limit != Some(Limit::Max)).then_some(Binder::Level(topmost)) },
+        };
     }
-    let claimed: Vec<Step> =
-        steps.iter().map(|step| Step { limit: step.limit.filter(|_| step.limit != nothing), ..*step }).collect();
-    let bound = least(&claimed, Step::default());
-    if bound.limit.is_none() { none } else { bound }
+    if own == Limit::Value(0) { none } else { least(steps, Step::default()) }
 }
 
 /// Returns how many more there may be below the cgroup: each ancestor counts what is below it.

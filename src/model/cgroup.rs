@@ -146,6 +146,21 @@ impl Limit {
     }
 }
 
+/// Says a number of bytes for a person to read, in the largest unit of a power of 1024. A whole number of units is said as knobs take it.
+pub fn size(value: u64) -> String {
+    let mut scaled = value as f64;
+    for unit in ["", "K", "M", "G", "T", "P"] {
+        // As it will be shown: a decimal where there is room for one, and none where it would be a zero.
+        let tenths = (scaled * 10.0).round() / 10.0;
+        if tenths < 1024.0 {
+            let digits = usize::from(!unit.is_empty() && tenths < 100.0 && tenths.fract() != 0.0);
+            return format!("{tenths:.digits$}{unit}");
+        }
+        scaled /= 1024.0;
+    }
+    format!("{scaled:.0}E")
+}
+
 /// A limit of time on processors: `quota_usec` in each `period_usec`, of all processors together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bandwidth {

@@ -13,13 +13,13 @@ use serde::Serialize;
 use super::json::Text;
 use super::text::sanitize;
 use crate::cgroup::{Binder, Bound, Cgroups, Home, Ladder, Opened};
-use crate::model::cgroup::{Controller, Limit, Unit, Version};
+use crate::model::cgroup::{Controller, Limit, Unit, Version, size};
 
 /// Says an amount for a person to read: bytes in powers of 1024, processors with decimals.
 pub fn amount(value: u64, unit: Unit) -> String {
     match unit {
-        Unit::Bytes => bytes(value),
-        Unit::BytesPerSecond => format!("{}/s", bytes(value)),
+        Unit::Bytes => size(value),
+        Unit::BytesPerSecond => format!("{}/s", size(value)),
         Unit::OperationsPerSecond => format!("{value}/s"),
         Unit::Millicpus => {
             let text = format!("{}.{:03}", value / 1000, value % 1000);
@@ -28,20 +28,6 @@ pub fn amount(value: u64, unit: Unit) -> String {
         Unit::Flag => if value == 0 { "no" } else { "yes" }.to_owned(),
         Unit::Count | Unit::Weight | Unit::List => value.to_string(),
     }
-}
-
-fn bytes(value: u64) -> String {
-    let mut scaled = value as f64;
-    for unit in ["", "K", "M", "G", "T", "P"] {
-        // As it will be shown: a decimal where there is room for one, and none where it would be a zero.
-        let tenths = (scaled * 10.0).round() / 10.0;
-        if tenths < 1024.0 {
-            let digits = usize::from(!unit.is_empty() && tenths < 100.0 && tenths.fract() != 0.0);
-            return format!("{tenths:.digits$}{unit}");
-        }
-        scaled /= 1024.0;
-    }
-    format!("{scaled:.0}E")
 }
 
 /// Says a limit for a person to read; what nobody says is `-`.

@@ -95,7 +95,9 @@ fn a_protection_that_nobody_claims_is_for_all_below_where_it_is_recursive() {
     let none = Bound { limit: at(0), by: None };
     for (ladder, bound) in [
         (steps(&[(None, None), (at(16), None), (at(0), None)]), by(16, 1)),
-        (steps(&[(None, None), (at(64), None), (at(0), None), (at(5), None)]), by(5, 3)),
+        (steps(&[(None, None), (at(64), None), (at(0), None), (at(5), None)]), by(64, 1)),
+        (steps(&[(None, None), (at(0), None), (at(5), None)]), none),
+        (steps(&[(None, None), (MAX, None), (at(5), None)]), Bound { limit: MAX, by: None }),
         (steps(&[(None, None), (at(0), None), (at(0), None)]), none),
         (steps(&[(None, None), (at(16), None), (at(64), None)]), by(16, 1)),
     ] {

@@ -1,17 +1,6 @@
 //! The words of findings: amounts, times, and commands that can be pasted into a shell. Pure.
 
-/// Says an amount of memory in the largest unit, as knobs take it, too, where it is a whole number of that.
-pub(super) fn size(bytes: u64) -> String {
-    let mut scaled = bytes as f64;
-    for unit in ["", "K", "M", "G", "T"] {
-        if scaled < 1023.95 {
-            let digits = usize::from(!unit.is_empty() && scaled.fract() > 0.049 && scaled < 99.95);
-            return format!("{scaled:.digits$}{unit}");
-        }
-        scaled /= 1024.0;
-    }
-    format!("{scaled:.0}P")
-}
+pub(super) use crate::model::cgroup::size;
 
 /// Says a limit of memory twice as high, in whole megabytes: a place to start from.
 pub(super) fn twice(bytes: u64) -> String {
