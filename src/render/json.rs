@@ -246,6 +246,50 @@ fn write_as(document: &impl Serialize, layout: impl Formatter, to: &mut dyn Writ
     buffered.flush()
 }
 
+/// Writes a document whose arrays have a line for each entry: lists of thousands are read by programs, or line by line.
+pub(super) fn write_rows(document: &impl Serialize, to: &mut dyn Write) -> io::Result<()> {
+    write_as(document, Rows { pretty: PrettyFormatter::new(), depth: 0 }, to)
+}
+
+/// The layout of a document of rows: what is more than two levels deep stands in one line.
+struct Rows<'a> {
+    pretty: PrettyFormatter<'a>,
+    depth: usize,
+}
+
+/// So many levels are laid out: the document, and the arrays in it.
+const LAID_OUT: usize = 2;
+
+/// Writes a part of a document of rows as the layout of its level has it; `$delta` is by how much it goes deeper.
+macro_rules! laid_out {
+    ($($name:ident($($argument:ident: $type:ty)?), $delta:expr;)*) => {$(
+        fn $name<W: ?Sized + Write>(&mut self, writer: &mut W $(, $argument: $type)?) -> io::Result<()> {
+            let delta: isize = $delta;
+            let outer = self.depth.saturating_add_signed(delta.min(0));
+            self.depth = self.depth.saturating_add_signed(delta);
+            if outer + usize::from(delta != 0) <= LAID_OUT {
+                self.pretty.$name(writer $(, $argument)?)
+            } else {
+                CompactFormatter.$name(writer $(, $argument)?)
+            }
+        }
+    )*};
+}
+
+impl Formatter for Rows<'_> {
+    laid_out! {
+        begin_array(), 1;
+        end_array(), -1;
+        begin_array_value(first: bool), 0;
+        end_array_value(), 0;
+        begin_object(), 1;
+        end_object(), -1;
+        begin_object_key(first: bool), 0;
+        begin_object_value(), 0;
+        end_object_value(), 0;
+    }
+}
+
 /// One of serde_json's own layouts, with everything escaped that a terminal would obey: JSON lets C1 controls and bidi marks through.
 struct Escaping<F>(F);
 
@@ -306,6 +350,16 @@ impl<F: Formatter> Formatter for Escaping<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_have_a_line_each() {
+        let document = serde_json::json!({"rows": [{"a": 1, "b": [2, {}]}, {"a": 3}], "none": [], "x": "y"});
+        let mut out = Vec::new();
+        write_rows(&document, &mut out).expect("written");
+        let rows = "[\n    {\"a\":1,\"b\":[2,{}]},\n    {\"a\":3}\n  ]";
+        let whole = format!("{{\n  \"none\": [],\n  \"rows\": {rows},\n  \"x\": \"y\"\n}}\n");
+        assert_eq!(String::from_utf8(out).expect("UTF-8"), whole);
+    }
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_written_and_nothing_is_lost() {

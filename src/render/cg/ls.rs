@@ -367,7 +367,7 @@ pub fn json(
         cgroups: shown.iter().map(|&index| GroupJson::new(cgroups, tree, &tree.groups[index], pids)).collect(),
         gaps: GapJson::all(tree),
     };
-    json::write(&document, to)
+    json::write_rows(&document, to)
 }
 
 #[cfg(test)]
