@@ -80,11 +80,14 @@ fn set_halfway() {
     }
     for (wrong, why) in [
         ("memory.nothing=1", "it has no file memory.nothing"),
-        ("memory.max=1M", "memory.max is given twice"),
         ("cgroup.freeze=1", "nsx cg freeze does that"),
         ("nothing.at=all", "it has no file nothing.at"),
     ] {
         contains(&fails(&["cg", "set", &group.path, "memory.max=64M", wrong], 1), &[why]);
+    }
+    for command in ["set", "create"] {
+        let error = fails(&["cg", command, &group.path, "memory.max=64M", "memory.max=1M"], 2);
+        contains(&error, &["cannot set memory.max: it is given twice"]);
     }
     assert_eq!(group.read("memory", of_memory), before);
     // What the kernel alone knows to be wrong comes after.
@@ -230,6 +233,7 @@ fn created() {
     for asked in ["pids.max=99999999999", "memory.nothing=1"] {
         let error = fails(&["cg", "create", path, "memory.max=64M", asked], 1);
         contains(&error, &["cannot set "]);
+        assert!(!error.contains("done before"), "{error}");
         assert!(nothing(), "{asked}");
     }
     contains(&fails(&["cg", "create", &group.below("a/b")], 1), &["there is no ", "hint: -p makes those above"]);

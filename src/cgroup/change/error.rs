@@ -169,6 +169,8 @@ pub enum Cause {
     },
     /// The caller itself is in it.
     Own,
+    /// The caller itself is to be moved.
+    Caller,
     /// The first process of the host is in it.
     Init,
     /// It is frozen by a cgroup above it.
@@ -224,7 +226,7 @@ pub struct ChangeError {
 }
 
 impl ChangeError {
-    pub(super) fn new(intent: Intent, path: &[u8], cause: Cause, error: Option<SysError>) -> ChangeError {
+    pub(crate) fn new(intent: Intent, path: &[u8], cause: Cause, error: Option<SysError>) -> ChangeError {
         ChangeError {
             intent,
             path: path.to_vec(),
@@ -355,6 +357,7 @@ impl fmt::Display for Cause {
             Cause::CgroupGone => write!(f, "the cgroup was removed meanwhile"),
             Cause::Crowded { path, file, limit } => write!(f, "{file} of {} is {limit}", text(path)),
             Cause::Own => write!(f, "nsx itself is in it"),
+            Cause::Caller => write!(f, "that is nsx itself, which ends at once"),
             Cause::Init => write!(f, "process 1 is in it"),
             Cause::FrozenBy(path) => write!(f, "{} keeps it frozen", text(path)),
             Cause::TimedOut { pids } if pids.is_empty() => write!(f, "the time was over"),
