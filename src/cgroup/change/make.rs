@@ -52,12 +52,13 @@ pub fn check_path(path: &[u8]) -> Result<(), Cause> {
 }
 
 /// Chooses the hierarchies to make a cgroup in: the one that was named; else the homes of the controllers that are needed; else v2 where
-/// it has memory, cpu or pids; else every hierarchy of v1 that has a controller.
+/// it has memory, cpu or pids; else every hierarchy of v1 that has a controller, and the cgroup above it if any of them has that.
 ///
 /// # Errors
 /// Where a controller has no home.
 pub fn hierarchies(cgroups: &Cgroups, wanted: &Wanted) -> Result<Vec<usize>, Cause> {
     if let Some(only) = wanted.only {
+        wanted.controllers.iter().try_for_each(|controller| at_home(cgroups, wanted, only, *controller))?;
         return Ok(vec![only]);
     }
     let mut needed: Vec<Controller> = wanted.controllers.clone();
@@ -85,12 +86,34 @@ pub fn hierarchies(cgroups: &Cgroups, wanted: &Wanted) -> Result<Vec<usize>, Cau
         let v1 = opened.hierarchy.version == Version::V1;
         opened.top().is_some() && v1 && !opened.hierarchy.controllers.is_empty()
     };
-    let all: Vec<usize> = (0..cgroups.hierarchies.len()).filter(is_used).chain(cgroups.unified()).collect();
+    let mut all: Vec<usize> = (0..cgroups.hierarchies.len()).filter(is_used).chain(cgroups.unified()).collect();
+    // Where the one above it is missing, nobody wants it.
+    let above = parent_path(&wanted.path).unwrap_or(b"/");
+    let has_above = |index: &usize| Cgroup::open(cgroups, *index, above).is_ok();
+    if !wanted.parents && all.iter().any(has_above) {
+        all.retain(has_above);
+    }
     match all[..] {
         [] => Err(Cause::NoHierarchy("no hierarchy is mounted here")),
         // v2 without controllers is better than nothing, and no companion for those that have some.
         [.., last] if all.len() > 1 && Some(last) == cgroups.unified() => Ok(all[..all.len() - 1].to_vec()),
         _ => Ok(all),
+    }
+}
+
+/// Makes sure that a cgroup in this hierarchy can have a controller.
+fn at_home(cgroups: &Cgroups, wanted: &Wanted, only: usize, controller: Controller) -> Result<(), Cause> {
+    let opened = &cgroups.hierarchies[only];
+    let is_core = opened.hierarchy.version == Version::V2 && controller.is_core_on_v2();
+    match cgroups.home(controller) {
+        Home::Hierarchy(index) if index != only && !is_core => Err(Cause::Elsewhere {
+            controller,
+            home: set::hierarchy_name(cgroups, index),
+            mount: cgroups.hierarchies[index].directory(&wanted.path).unwrap_or_default(),
+        }),
+        Home::Hierarchy(_) => Ok(()),
+        _ if is_core => Ok(()),
+        home => Err(Cause::Homeless(controller, home)),
     }
 }
 
