@@ -2,7 +2,8 @@
 //!
 //! See cgroups(7). Not here: what the contents of its files mean (`parse`), and which changes make sense (`change`).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::host::{Cgroups, MOST_BYTES, Opened};
@@ -184,7 +185,29 @@ impl<'a> Cgroup<'a> {
         if self.is_top() {
             return None;
         }
-        Cgroup::open(self.cgroups, self.hierarchy, parent_path(&self.path)?).ok()
+        self.up().ok()
+    }
+
+    /// Opens the cgroup above it by `..`: no cgroup ever gets another one above it, and no path is too long for this.
+    ///
+    /// # Errors
+    /// `ENOENT` where both were removed, `EACCES`.
+    pub(super) fn up(&self) -> Result<Cgroup<'a>, SysError> {
+        let path = parent_path(&self.path).unwrap_or(b"/").to_vec();
+        self.neighbour(c"..", path)
+    }
+
+    /// Opens a cgroup right below it.
+    fn child(&self, name: &CStr) -> Result<Cgroup<'a>, SysError> {
+        let base: &[u8] = if self.path == b"/" { b"" } else { &self.path };
+        self.neighbour(name, [base, b"/", name.to_bytes()].concat())
+    }
+
+    fn neighbour(&self, name: &CStr, path: Vec<u8>) -> Result<Cgroup<'a>, SysError> {
+        match dir::open_dir(self.directory.as_fd(), name) {
+            Ok(directory) => Ok(Cgroup { cgroups: self.cgroups, hierarchy: self.hierarchy, path, directory }),
+            Err(errno) => Err(SysError::new(Call::Openat(self.opened().directory(&path).unwrap_or(path)), errno)),
+        }
     }
 
     /// Returns it and the cgroups above it, as far as they can be reached, the nearest first.
@@ -197,44 +220,70 @@ impl<'a> Cgroup<'a> {
     /// # Errors
     /// `ENODEV` where it was removed, `EACCES`.
     pub fn children(&self) -> Result<Vec<Vec<u8>>, SysError> {
-        let mut all = Vec::new();
         let base: &[u8] = if self.path == b"/" { b"" } else { &self.path };
-        // A descriptor that has been read to its end says nothing any more.
-        let listed = dir::open_dir(self.directory.as_fd(), c".").and_then(|directory| {
-            cgroupfs::subdirectories(&mut DirReader::new(16), directory.as_fd(), |name| {
-                all.push([base, b"/", name.to_bytes()].concat());
-            })
-        });
-        listed.map_err(|errno| SysError::new(Call::Getdents(self.name("")), errno))?;
+        let mut all: Vec<Vec<u8>> =
+            self.names_below()?.iter().map(|name| [base, b"/", name.to_bytes()].concat()).collect();
         all.sort();
         Ok(all)
     }
 
-    /// Opens it and all cgroups below it, those above before those below. Who goes meanwhile is left out.
+    fn names_below(&self) -> Result<Vec<CString>, SysError> {
+        let mut all = Vec::new();
+        // A descriptor that has been read to its end says nothing any more.
+        let listed = dir::open_dir(self.directory.as_fd(), c".").and_then(|directory| {
+            cgroupfs::subdirectories(&mut DirReader::new(16), directory.as_fd(), |name| all.push(name.to_owned()))
+        });
+        listed.map_err(|errno| SysError::new(Call::Getdents(self.name("")), errno))?;
+        Ok(all)
+    }
+
+    /// Calls `visit` with it and all cgroups below it until that breaks off, and returns what it broke off with. Who goes meanwhile is
+    /// left out.
+    ///
+    /// Whoever owns a subtree makes it as wide and as deep as he likes: one descriptor is enough for all of it, names are kept alone, and
+    /// each cgroup is opened relative to the one that was left for it.
     ///
     /// # Errors
     /// `EACCES` of one that may not be looked into.
-    pub fn subtree(&self) -> Result<Vec<Cgroup<'a>>, SysError> {
-        let mut all = vec![Cgroup::open(self.cgroups, self.hierarchy, &self.path)?];
-        let mut next = 0;
-        while next < all.len() {
-            match all[next].children() {
-                Ok(paths) => {
-                    for path in paths {
-                        match Cgroup::open(self.cgroups, self.hierarchy, &path) {
-                            Ok(child) => all.push(child),
-                            Err(error) if is_gone(error.errno) => {}
-                            Err(error) => return Err(error),
-                        }
-                    }
-                }
-                Err(error) if is_gone(error.errno) => {}
-                Err(error) => return Err(error),
+    pub fn walk<B>(
+        &self,
+        order: Order,
+        mut visit: impl FnMut(&Cgroup<'a>) -> ControlFlow<B>,
+    ) -> Result<Option<B>, SysError> {
+        let mut here = self.neighbour(c".", self.path.clone())?;
+        let mut waiting: Vec<Vec<CString>> = Vec::new();
+        loop {
+            if order == Order::AboveFirst
+                && let ControlFlow::Break(found) = visit(&here)
+            {
+                return Ok(Some(found));
             }
-            next += 1;
+            let mut names = or_gone(here.names_below())?.unwrap_or_default();
+            // The last is the next.
+            names.sort_unstable_by(|one, other| other.cmp(one));
+            waiting.push(names);
+            // Downwards where there is somebody, else upwards until there is.
+            loop {
+                let next = waiting.last_mut().and_then(Vec::pop);
+                if let Some(name) = next {
+                    if let Some(child) = or_gone(here.child(&name))? {
+                        here = child;
+                        break;
+                    }
+                    continue;
+                }
+                if order == Order::BelowFirst
+                    && let ControlFlow::Break(found) = visit(&here)
+                {
+                    return Ok(Some(found));
+                }
+                waiting.pop();
+                if waiting.is_empty() {
+                    return Ok(None);
+                }
+                here = here.up()?;
+            }
         }
-        all.sort_by(|one, other| one.path.cmp(&other.path));
-        Ok(all)
     }
 
     /// Makes a cgroup right below it.
@@ -273,15 +322,39 @@ impl<'a> Cgroup<'a> {
 
     /// Says whether a process with this `/proc/PID/cgroup` is in it, or below it.
     pub fn holds(&self, cgroup: &[u8]) -> bool {
-        ladder::paths(self.cgroups, cgroup)
-            .iter()
-            .any(|(hierarchy, path)| *hierarchy == self.hierarchy && self.contains(path))
+        ladder::paths(self.cgroups, cgroup).iter().any(|(hierarchy, path)| {
+            // Where it is too long to be told, whoever may be in it is taken to be.
+            let may_be = is_cut(path) && self.path.starts_with(path);
+            *hierarchy == self.hierarchy && (self.contains(path) || may_be)
+        })
+    }
+}
+
+/// Which of two cgroups comes first, where one is above the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The one above.
+    AboveFirst,
+    /// The one below.
+    BelowFirst,
+}
+
+/// Takes a cgroup that was removed meanwhile for none.
+fn or_gone<T>(result: Result<T, SysError>) -> Result<Option<T>, SysError> {
+    match result {
+        Err(error) if is_gone(error.errno) => Ok(None),
+        result => result.map(Some),
     }
 }
 
 /// Says whether an error only means that the cgroup was removed meanwhile.
 pub fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENODEV)
+}
+
+/// Says whether a path of `/proc/PID/cgroup` may be but the beginning of one: the kernel cuts it to `PATH_MAX`, with the NUL.
+pub fn is_cut(path: &[u8]) -> bool {
+    path.len() >= 4095
 }
 
 /// Says whether a path is another one, or below it.

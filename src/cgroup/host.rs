@@ -67,9 +67,29 @@ impl Opened {
         if below.is_empty() {
             return dir::open_dir(top, c".");
         }
-        let name = CString::new(below).map_err(|_| Errno::ENOENT)?;
-        dir::open_dir(top, &name)
+        let mut pieces = pieces(below);
+        let mut opened = open_piece(top, pieces.next().unwrap_or_default())?;
+        for piece in pieces {
+            opened = open_piece(opened.as_fd(), piece)?;
+        }
+        Ok(opened)
     }
+}
+
+fn open_piece(above: BorrowedFd<'_>, piece: &[u8]) -> Result<OwnedFd, Errno> {
+    dir::open_dir(above, &CString::new(piece).map_err(|_| Errno::ENOENT)?)
+}
+
+/// Takes a path apart, at slashes, into pieces that are short enough for openat(2): a cgroup may lie deeper than `PATH_MAX` goes.
+fn pieces(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const MOST: usize = 4000;
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let path = rest?;
+        let cut = (path.len() > MOST).then(|| path[..MOST].iter().rposition(|&byte| byte == b'/')).flatten();
+        rest = cut.map(|cut| &path[cut + 1..]);
+        Some(&path[..cut.unwrap_or(path.len())])
+    })
 }
 
 /// Where a controller is at home.
@@ -230,5 +250,22 @@ impl Host {
             cpus: (cpus > 0).then_some(cpus),
             recursive_protection: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_too_long_is_opened_in_pieces() {
+        let names: Vec<String> = (0..40).map(|number| format!("{number:0250}")).collect();
+        let path = names.join("/");
+        let all: Vec<&[u8]> = pieces(path.as_bytes()).collect();
+        assert!(all.len() > 2 && all.iter().all(|piece| piece.len() <= 4000));
+        assert_eq!(all.join(&b"/"[..]), path.as_bytes());
+        assert_eq!(pieces(b"a/b").collect::<Vec<_>>(), [b"a/b"]);
+        // No name is that long: the kernel says so.
+        assert_eq!(pieces(&[b'x'; 5000]).count(), 1);
     }
 }

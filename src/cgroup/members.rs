@@ -3,6 +3,7 @@
 //! Not here: their users and command lines (`scan::describe`), which are read like those of any other process.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use super::at::{self, Cgroup};
 use super::{Cgroups, parse};
@@ -62,20 +63,27 @@ pub fn read(
     let mut outside: Vec<usize> = Vec::new();
     for (hierarchy, path) in places {
         let cgroup = Cgroup::open(cgroups, *hierarchy, path)?;
-        let subtree = if options.recursive { cgroup.subtree()? } else { vec![cgroup] };
         let mut zeros = 0;
-        for one in subtree {
+        let mut visit = |one: &Cgroup<'_>| {
             let listed = if options.threads { one.threads() } else { one.processes() };
             let listed = match listed {
                 Ok(listed) => listed,
-                Err(error) if at::is_gone(error.errno) => continue,
-                Err(error) => return Err(error),
+                Err(error) if at::is_gone(error.errno) => return ControlFlow::Continue(()),
+                Err(error) => return ControlFlow::Break(error),
             };
             zeros += listed.iter().filter(|pid| **pid == 0).count();
             for pid in listed.into_iter().filter(|pid| *pid != 0) {
-                members.add(proc, Pid(pid), &one);
+                members.add(proc, Pid(pid), one);
             }
-            members.paths.push(one.path);
+            members.paths.push(one.path.clone());
+            ControlFlow::Continue(())
+        };
+        let failed = match options.recursive {
+            true => cgroup.walk(at::Order::AboveFirst, visit)?,
+            false => visit(&cgroup).break_value(),
+        };
+        if let Some(error) = failed {
+            return Err(error);
         }
         if cgroups.hierarchies[*hierarchy].hierarchy.version == Version::V2 {
             outside.push(zeros);

@@ -95,6 +95,9 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
         TargetError::NoNamespace(..) => Some("nsx ls shows the namespaces that there are".to_owned()),
         TargetError::WantedProcess(text) => Some(format!("nsx ls '{text}' lists its members")),
         TargetError::IsCgroup(text) => Some(format!("nsx cg procs '{text}' lists its members")),
+        TargetError::NotCgroupfs(path, _) => {
+            Some(format!("cgroup:{} names a path in a hierarchy", crate::render::text::sanitize(path)))
+        }
         TargetError::NoCgroup(..) => Some("nsx cg ls shows the cgroups that there are".to_owned()),
         // What is wrong with the form of a target is said by the usage error itself.
         TargetError::Form(_) | TargetError::Refused(..) | TargetError::NoFile(..) => None,

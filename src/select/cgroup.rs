@@ -24,7 +24,8 @@ pub enum Chosen {
 
 /// Finds what a target means. That a cgroup exists is seen when it is read.
 ///
-/// A path is a directory where it lies on a mounted hierarchy, and else the path of a cgroup; `cgroup:/…` is always the latter.
+/// A path is a directory where it lies on a mounted hierarchy, and else the path of a cgroup, unless it is plain that a directory was
+/// meant; `cgroup:/…` is always the path of a cgroup.
 ///
 /// # Errors
 /// Where there is no such process, or the target is a namespace.
@@ -43,6 +44,9 @@ pub fn choose(proc: &ProcRoot, cgroups: &Cgroups, target: &Target) -> Result<Cho
                 return Ok(Chosen::Cgroup { path, only: Some(index) });
             }
             if path.is_absolute() {
+                if is_of_host(cgroups, &bytes) {
+                    return Err(TargetError::NotCgroupfs(bytes, mount_points(cgroups)));
+                }
                 return Ok(Chosen::Cgroup { path: bytes, only: None });
             }
             let call = Call::Openat(path.as_os_str().as_bytes().to_vec());
@@ -54,6 +58,21 @@ pub fn choose(proc: &ProcRoot, cgroups: &Cgroups, target: &Target) -> Result<Cho
             Resolved::Namespace(..) => Err(TargetError::WantedProcess(other.to_string())),
         },
     }
+}
+
+/// Says whether a path that lies on no hierarchy is meant to be one of the host all the same: it begins where the kernel's file systems
+/// or throw-away files are, or beside a mounted hierarchy, and no cgroup is called so.
+fn is_of_host(cgroups: &Cgroups, path: &[u8]) -> bool {
+    let first = path.iter().skip(1).position(|&byte| byte == b'/').map_or(path, |slash| &path[..=slash]);
+    let beside =
+        |point: &Vec<u8>| at::parent_path(point).is_some_and(|above| above != b"/" && at::is_within(path, above));
+    let is_host = [&b"/sys"[..], b"/proc", b"/tmp"].contains(&first) || mount_points(cgroups).iter().any(beside);
+    is_host && !(0..cgroups.hierarchies.len()).any(|index| at::Cgroup::open(cgroups, index, first).is_ok())
+}
+
+fn mount_points(cgroups: &Cgroups) -> Vec<Vec<u8>> {
+    let opened = cgroups.hierarchies.iter().filter(|opened| opened.top().is_some());
+    opened.filter_map(|opened| opened.mount_point().map(<[u8]>::to_vec)).collect()
 }
 
 /// Reads what was chosen.

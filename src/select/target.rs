@@ -84,6 +84,8 @@ pub enum TargetError {
     WantedProcess(String),
     /// It is a cgroup where a process or a namespace is wanted.
     IsCgroup(String),
+    /// A directory that lies on no hierarchy, and where those are mounted.
+    NotCgroupfs(Vec<u8>, Vec<Vec<u8>>),
     /// There is no such cgroup, or it may not be looked at.
     NoCgroup(Vec<u8>, SysError),
 }
@@ -120,6 +122,16 @@ impl fmt::Display for TargetError {
             TargetError::Nothing(number) => write!(f, "no process and no namespace {number}"),
             TargetError::WantedProcess(text) => write!(f, "{text} is a namespace, not a process"),
             TargetError::IsCgroup(text) => write!(f, "{text} is a cgroup, not a process or a namespace"),
+            TargetError::NotCgroupfs(path, mounts) => {
+                let text = |path: &[u8]| String::from_utf8_lossy(path).escape_debug().to_string();
+                let mounts: Vec<String> = mounts.iter().map(|mount| text(mount)).collect();
+                write!(
+                    f,
+                    "{} is no directory of a cgroup hierarchy; these are mounted: {}",
+                    text(path),
+                    mounts.join(", ")
+                )
+            }
             TargetError::NoCgroup(path, error) => {
                 write!(f, "no cgroup {}: {error}", String::from_utf8_lossy(path).escape_debug())
             }

@@ -71,6 +71,19 @@ pub fn kill(pidfd: BorrowedFd<'_>, pid: Pid) -> Option<Result<(), SysError>> {
     Some(sent.map(drop).map_err(|errno| SysError::new(Call::PidfdKill(pid.0), errno)))
 }
 
+/// Allows this process as many descriptors as it may allow itself: `RLIMIT_NOFILE` of getrlimit(2). Not for programs that still become
+/// another one, which would inherit it.
+pub fn make_room() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for reads and writes of a `struct rlimit`.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Returns the number that no other process gets before the next boot: the inode of its pidfd.
 ///
 /// # Kernel

@@ -85,6 +85,25 @@ fn blocked() -> u64 {
     mask
 }
 
+/// Signals by which users end a program: HUP, INT, QUIT and TERM. While this lives they wait; then they have their effect.
+pub struct Deferred(Option<SigSet>);
+
+impl Deferred {
+    /// Has them wait.
+    pub fn start() -> Deferred {
+        let ends: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM].into_iter().collect();
+        let mut before = SigSet::empty();
+        let done = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ends), Some(&mut before));
+        Deferred(done.is_ok().then_some(before))
+    }
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, self.0.as_ref(), None);
+    }
+}
+
 /// What has become of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -1,6 +1,8 @@
 //! The commands of nsx cg that set knobs, make cgroups and remove them, on whatever hierarchies the machine has. Every refusal is caused
 //! for real. All cgroups are made for the test, and removed.
 
+mod faults;
+
 use std::process::Command;
 
 use super::harness::group::{Group, Idle, change, contains, is_v1, mounts};
@@ -10,7 +12,7 @@ const V2: &[Need] = &[Need::Root, Need::Cgroup2];
 const MOUNTS: &[Need] = &[Need::Root, Need::Tool("unshare"), Need::Tool("mount")];
 
 pub fn module() -> Module {
-    let tests = vec![
+    let mut tests = vec![
         test("cg_change::knobs_are_set_and_read_back", &[Need::Root], set),
         test("cg_change::what_was_done_before_a_refusal_is_said", &[Need::Root], set_halfway),
         test("cg_change::swap_is_limited_by_its_v2_name", &[Need::Root], swap),
@@ -23,6 +25,7 @@ pub fn module() -> Module {
         test("cg_change::a_dry_run_does_nothing", &[Need::Root], dry),
         test("cg_change::a_read_only_mount", MOUNTS, read_only),
     ];
+    tests.extend(faults::tests());
     Module { name: "cg_change", places: &[Place::Vm], tests }
 }
 
@@ -77,11 +80,14 @@ fn set_halfway() {
     }
     for (wrong, why) in [
         ("memory.nothing=1", "it has no file memory.nothing"),
-        ("memory.max=1M", "memory.max is given twice"),
         ("cgroup.freeze=1", "nsx cg freeze does that"),
         ("nothing.at=all", "it has no file nothing.at"),
     ] {
         contains(&fails(&["cg", "set", &group.path, "memory.max=64M", wrong], 1), &[why]);
+    }
+    for command in ["set", "create"] {
+        let error = fails(&["cg", command, &group.path, "memory.max=64M", "memory.max=1M"], 2);
+        contains(&error, &["cannot set memory.max: it is given twice"]);
     }
     assert_eq!(group.read("memory", of_memory), before);
     // What the kernel alone knows to be wrong comes after.
@@ -227,6 +233,7 @@ fn created() {
     for asked in ["pids.max=99999999999", "memory.nothing=1"] {
         let error = fails(&["cg", "create", path, "memory.max=64M", asked], 1);
         contains(&error, &["cannot set "]);
+        assert!(!error.contains("done before"), "{error}");
         assert!(nothing(), "{asked}");
     }
     contains(&fails(&["cg", "create", &group.below("a/b")], 1), &["there is no ", "hint: -p makes those above"]);

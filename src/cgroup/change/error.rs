@@ -169,6 +169,8 @@ pub enum Cause {
     },
     /// The caller itself is in it.
     Own,
+    /// The caller itself is to be moved.
+    Caller,
     /// The first process of the host is in it.
     Init,
     /// It is frozen by a cgroup above it.
@@ -178,6 +180,10 @@ pub enum Cause {
         /// Who has not got so far.
         pids: Vec<u32>,
     },
+    /// These belong to others, and may not be killed: their pids and uids.
+    Others(Vec<(u32, Option<u32>)>),
+    /// Zombies alone are left: they have ended, and whoever started them has not waited for them yet.
+    Zombies(Vec<u32>),
     /// The kernel took the value and made something else of it.
     NotTaken {
         /// What was written.
@@ -220,7 +226,7 @@ pub struct ChangeError {
 }
 
 impl ChangeError {
-    pub(super) fn new(intent: Intent, path: &[u8], cause: Cause, error: Option<SysError>) -> ChangeError {
+    pub(crate) fn new(intent: Intent, path: &[u8], cause: Cause, error: Option<SysError>) -> ChangeError {
         ChangeError {
             intent,
             path: path.to_vec(),
@@ -351,11 +357,22 @@ impl fmt::Display for Cause {
             Cause::CgroupGone => write!(f, "the cgroup was removed meanwhile"),
             Cause::Crowded { path, file, limit } => write!(f, "{file} of {} is {limit}", text(path)),
             Cause::Own => write!(f, "nsx itself is in it"),
+            Cause::Caller => write!(f, "that is nsx itself, which ends at once"),
             Cause::Init => write!(f, "process 1 is in it"),
             Cause::FrozenBy(path) => write!(f, "{} keeps it frozen", text(path)),
             Cause::TimedOut { pids } if pids.is_empty() => write!(f, "the time was over"),
             Cause::TimedOut { pids } => {
                 write!(f, "the time was over; not so far: {}", pid_list(&pids[..pids.len().min(8)], pids.len()))
+            }
+            Cause::Others(left) => {
+                let named = left.iter().take(8).map(|(pid, uid)| format!("{pid} of {}", owner(*uid)));
+                let more = left.len().saturating_sub(8);
+                let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                write!(f, "may not kill {}{more}", named.collect::<Vec<_>>().join(", "))
+            }
+            Cause::Zombies(pids) => {
+                let named = pid_list(&pids[..pids.len().min(8)], pids.len());
+                write!(f, "zombies are left, which have ended and were not waited for: {named}")
             }
             Cause::NotTaken { asked, found } => {
                 write!(f, "{} was written and {} is read", text(asked.as_bytes()), text(found.as_bytes()))

@@ -2,6 +2,8 @@
 //!
 //! See cgroups(7) and `Documentation/admin-guide/cgroup-v2.rst`: "No Internal Process Constraint", "Delegation Containment", "Threads".
 
+use std::ops::ControlFlow;
+
 use super::error::{Cause, ChangeError, Intent};
 use super::set::hierarchy_name;
 use crate::cgroup::Home;
@@ -249,10 +251,22 @@ fn common_ancestor(cgroup: &Cgroup<'_>, process: &ProcPid) -> Option<Cause> {
 }
 
 fn others_process(process: &ProcPid) -> Option<Cause> {
+    Some(Cause::OthersProcess { uid: owner_of(process)? })
+}
+
+/// Returns the uid of a process.
+pub(super) fn owner_of(process: &ProcPid) -> Option<u32> {
     let mut buffer = [0; 4096];
     let status = process.read(c"status", &mut buffer).ok()?;
-    let uid = crate::proc::parse::effective_uid(status)?.0;
-    Some(Cause::OthersProcess { uid })
+    Some(crate::proc::parse::effective_uid(status)?.0)
+}
+
+/// Says whether a process has ended, and just nobody has waited for it yet.
+pub(super) fn is_zombie(process: &ProcPid) -> bool {
+    let stat = process.read_all(c"stat", 4096).unwrap_or_default();
+    // What follows the name in parentheses cannot be forged.
+    let after = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |end| &stat[end + 1..]);
+    parse::words(after).next() == Some(b"Z")
 }
 
 fn is_kernel_thread(process: &ProcPid) -> bool {
@@ -318,13 +332,14 @@ fn bandwidth(cgroup: &Cgroup<'_>, file: &str, asked: Option<u64>) -> Cause {
             return Cause::MoreThanParent { has: has(found), path: above.path.clone() };
         }
     }
-    for below in cgroup.subtree().unwrap_or_default().into_iter().filter(|below| below.path != cgroup.path) {
-        let more = |found: &Bandwidth| found.quota_usec != Limit::Max && found.millicpus() > wanted.millicpus();
-        if let Some(found) = of(&below).filter(more) {
-            return Cause::LessThanChild { has: has(found), path: below.path.clone() };
+    let more = |below: &Cgroup<'_>| {
+        let found = of(below).filter(|found| found.quota_usec != Limit::Max && found.millicpus() > wanted.millicpus());
+        match found.filter(|_| below.path != cgroup.path) {
+            Some(found) => ControlFlow::Break(Cause::LessThanChild { has: has(found), path: below.path.clone() }),
+            None => ControlFlow::Continue(()),
         }
-    }
-    Cause::Unknown
+    };
+    cgroup.walk(at::Order::AboveFirst, more).ok().flatten().unwrap_or(Cause::Unknown)
 }
 
 /// Finds the cgroup that allows no more cgroups below it.

@@ -3,6 +3,7 @@
 //! v2 tells of it by an event of `cgroup.events`. v1 does not: `freezer.state` becomes `FROZEN` only when somebody reads it, so that it has
 //! to be read again and again. See `Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst`.
 
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::cgroup::Cgroups;
 use crate::cgroup::at::{self, Cgroup};
 use crate::cgroup::parse;
 use crate::model::cgroup::Version;
+use crate::proc::ProcPid;
 use crate::sys::cgroupfs;
 
 /// How long v1 is left alone before it is asked again.
@@ -191,6 +193,17 @@ pub(super) fn frozen_by(cgroup: &Cgroup<'_>) -> Option<Vec<u8>> {
     cgroup.ancestors().find(freezes).map(|above| above.path)
 }
 
+/// Returns the cgroup of v1 that keeps a process frozen: there not even SIGKILL ends it.
+pub(super) fn holder(cgroups: &Cgroups, process: &ProcPid) -> Option<Vec<u8>> {
+    let places = at::of_process(cgroups, process).ok()?;
+    let v1 = places.into_iter().filter(|(index, _)| cgroups.hierarchies[*index].hierarchy.version == Version::V1);
+    let opened = v1.filter_map(|(index, path)| Cgroup::open(cgroups, index, &path).ok());
+    let mut frozen =
+        opened.filter(|cgroup| cgroup.read("freezer.state").is_ok_and(|state| state.trim_ascii() != b"THAWED"));
+    let by = frozen.next()?;
+    if by.number("freezer.self_freezing") == Some(1) { Some(by.path) } else { frozen_by(&by) }
+}
+
 /// Returns the processes that wait in the kernel for something that cannot be interrupted: those never come to a stand meanwhile.
 fn laggards(cgroup: &Cgroup<'_>, freeze: bool) -> Vec<u32> {
     if !freeze {
@@ -201,6 +214,10 @@ fn laggards(cgroup: &Cgroup<'_>, freeze: bool) -> Vec<u32> {
         let after = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |end| &stat[end + 1..]);
         parse::words(after).next() == Some(b"D")
     };
-    let all = cgroup.subtree().unwrap_or_default();
-    all.iter().flat_map(|one| one.processes().unwrap_or_default()).filter(|pid| *pid != 0).filter(waits).collect()
+    let mut all = Vec::new();
+    let _ = cgroup.walk(at::Order::AboveFirst, |one| {
+        all.extend(one.processes().unwrap_or_default().into_iter().filter(|pid| *pid != 0).filter(waits));
+        ControlFlow::<()>::Continue(())
+    });
+    all
 }

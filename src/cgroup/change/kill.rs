@@ -5,6 +5,8 @@
 //! `CLONE_INTO_CGROUP` after it was killed by `cgroup.kill` dies at birth on some kernels (seen on 6.12 and 6.18, not on 6.1 and 7.2): such
 //! a cgroup is better removed and made anew than used again.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use super::error::{Cause, ChangeError, Intent};
 use super::set::Places;
 use super::{Action, Change, Log, explain, freeze};
 use crate::cgroup::Cgroups;
-use crate::cgroup::at::{self, Cgroup};
+use crate::cgroup::at::{self, Cgroup, Order};
 use crate::model::Pid;
 use crate::model::cgroup::Version;
 use crate::proc::{ProcPid, ProcRoot};
@@ -61,120 +63,203 @@ pub fn run(
 }
 
 fn one(cgroup: &Cgroup<'_>, proc: &ProcRoot, over: Instant, log: &mut Log) -> Result<(), ChangeError> {
-    let members = members(cgroup)?;
     let by_file = cgroup.has("cgroup.kill");
-    let mut change = Change {
-        file: by_file.then(|| "cgroup.kill".to_owned()),
-        killed: Some(members.len() as u64),
-        idle: members.is_empty(),
-        ..Change::new(Action::Kill, cgroup)
-    };
+    let file = by_file.then(|| "cgroup.kill".to_owned());
+    let mut change = Change { file, ..Change::new(Action::Kill, cgroup) };
     if log.dry {
+        let members = members(cgroup, usize::MAX)?;
+        change.killed = Some(members.len() as u64);
+        change.idle = members.is_empty();
         log.add(change);
         return Ok(());
     }
-    let (killed, left) = if by_file {
+    let mut tally = Tally::default();
+    let (left, failed) = if by_file {
+        // Nobody is listed before: whoever is in there decides how long that takes.
+        change.idle = cgroup.keyed("cgroup.events", "populated") == Some(0);
         cgroup.write("cgroup.kill", b"1").map_err(|error| explain::file(Intent::Kill, cgroup, "cgroup.kill", error))?;
-        let empty = freeze::wait_for_event(cgroup, "populated", 0, over, || false);
-        (members.len() as u64, !empty)
+        (!freeze::wait_for_event(cgroup, "populated", 0, over, || false), None)
     } else {
-        let killed = one_by_one(cgroup, proc, over)?;
-        (killed, !self::members(cgroup)?.is_empty())
+        let failed = one_by_one(cgroup, proc, over, &mut tally).err();
+        change.killed = Some(tally.killed.len() as u64);
+        let left = failed.is_some() || !members(cgroup, 1)?.is_empty();
+        change.idle = tally.killed.is_empty() && !left;
+        (left, failed)
     };
-    change.killed = Some(killed);
     change.confirmed = !left;
-    log.add(change);
-    if !left {
-        return Ok(());
+    if !left || !tally.killed.is_empty() || by_file {
+        log.add(change);
     }
-    // Who is frozen on v1 dies only when it is thawed.
-    let cause = match freeze::frozen_by(cgroup) {
-        Some(by) if cgroup.version() == Version::V1 => Cause::FrozenBy(by),
-        _ => Cause::TimedOut { pids: self::members(cgroup)? },
-    };
-    Err(ChangeError::new(Intent::Kill, &cgroup.path, cause, None))
+    match failed {
+        Some(failed) => Err(failed),
+        None if left => Err(ChangeError::new(Intent::Kill, &cgroup.path, in_the_way(cgroup, proc, &tally)?, None)),
+        None => Ok(()),
+    }
 }
 
-/// Lists the processes in a cgroup and below it.
-fn members(cgroup: &Cgroup<'_>) -> Result<Vec<u32>, ChangeError> {
-    let failed = |error| explain::file(Intent::Kill, cgroup, "cgroup.procs", error);
-    let mut all = Vec::new();
-    // The processes of threads are listed above, and these have no other list than one of threads.
-    let threaded = cgroup.is_threaded();
-    for one in cgroup.subtree().map_err(failed)?.into_iter().filter(|one| threaded || !one.is_threaded()) {
-        match one.processes() {
-            Ok(pids) => all.extend(pids),
-            Err(error) if at::is_gone(error.errno) => {}
-            Err(error) => return Err(failed(error)),
-        }
+/// Finds out why somebody is left.
+fn in_the_way(cgroup: &Cgroup<'_>, proc: &ProcRoot, tally: &Tally) -> Result<Cause, ChangeError> {
+    /// So many are looked at.
+    const MOST: usize = 1000;
+    let mut left = members(cgroup, MOST)?;
+    let refused: Vec<(u32, Option<u32>)> =
+        tally.refused.iter().filter(|(pid, _)| left.contains(pid)).map(|(pid, uid)| (*pid, *uid)).collect();
+    if !refused.is_empty() {
+        return Ok(Cause::Others(refused));
     }
+    if !left.is_empty() && left.iter().all(|pid| *pid == 0) {
+        return Ok(Cause::Processes { pids: Vec::new(), count: 0 });
+    }
+    left.retain(|pid| *pid != 0);
+    // Who is frozen on v1 dies only when it is thawed, whichever hierarchy he was found in.
+    let processes: Vec<ProcPid> = left.iter().filter_map(|pid| proc.process(Pid(*pid)).ok()).collect();
+    if let Some(by) = processes.iter().find_map(|process| freeze::holder(cgroup.cgroups(), process)) {
+        return Ok(Cause::FrozenBy(by));
+    }
+    match !processes.is_empty() && processes.iter().all(explain::is_zombie) {
+        true => Ok(Cause::Zombies(left)),
+        false => Ok(Cause::TimedOut { pids: left }),
+    }
+}
+
+/// Lists the processes in a cgroup and below it; not many more than `most`.
+fn members(cgroup: &Cgroup<'_>, most: usize) -> Result<Vec<u32>, ChangeError> {
+    let mut all = Vec::new();
+    each_list(cgroup, |_, pids| {
+        all.extend(pids);
+        if all.len() >= most { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
+    })?;
     all.sort_unstable();
     all.dedup();
     Ok(all)
 }
 
-/// Kills everybody, round after round, and returns how many that were.
-fn one_by_one(cgroup: &Cgroup<'_>, proc: &ProcRoot, over: Instant) -> Result<u64, ChangeError> {
-    let mut killed = std::collections::BTreeSet::new();
-    loop {
-        let pids: Vec<u32> = members(cgroup)?.into_iter().filter(|pid| *pid != 0).collect();
-        let left = over.saturating_duration_since(Instant::now());
-        if pids.is_empty() || left.is_zero() {
-            return Ok(killed.len() as u64);
+/// Calls `each` with every cgroup from this one down, and who is in it.
+fn each_list(
+    cgroup: &Cgroup<'_>,
+    mut each: impl FnMut(&Cgroup<'_>, Vec<u32>) -> ControlFlow<Result<(), ChangeError>>,
+) -> Result<(), ChangeError> {
+    let failed = |error| explain::file(Intent::Kill, cgroup, "cgroup.procs", error);
+    // The processes of threads are listed above, and these have no other list than one of threads.
+    let threaded = cgroup.is_threaded();
+    let broken = cgroup.walk(Order::AboveFirst, |one| {
+        if !threaded && one.is_threaded() {
+            return ControlFlow::Continue(());
         }
+        match one.processes() {
+            Ok(pids) if pids.is_empty() => ControlFlow::Continue(()),
+            Ok(pids) => each(one, pids),
+            Err(error) if at::is_gone(error.errno) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Err(failed(error))),
+        }
+    });
+    broken.map_err(failed)?.unwrap_or(Ok(()))
+}
+
+/// What has come of killing one by one.
+#[derive(Default)]
+struct Tally {
+    killed: BTreeSet<u32>,
+    /// Whom the caller may not kill, and who they belong to.
+    refused: BTreeMap<u32, Option<u32>>,
+    /// What the ends of those that were killed are seen by.
+    watched: Vec<OwnedFd>,
+}
+
+/// Kills everybody, round after round.
+fn one_by_one(cgroup: &Cgroup<'_>, proc: &ProcRoot, over: Instant, tally: &mut Tally) -> Result<(), ChangeError> {
+    pidfd::make_room();
+    while !members(cgroup, 1)?.is_empty() {
+        tally.refused.clear();
+        tally.watched.clear();
+        // Whoever presses Ctrl-C now would leave them frozen, and alive.
+        let deferred = signal::Deferred::start();
         let frozen = freeze_for_a_moment(cgroup, over);
-        let round = kill_round(cgroup, proc, &pids);
+        let round = kill_round(cgroup, proc, over, tally);
         if frozen {
             thaw(cgroup);
         }
-        let (watched, here) = round?;
-        killed.extend(here);
-        wait_for_ends(&watched, over);
+        drop(deferred);
+        let found = round?;
+        if found == tally.refused.len() || over.saturating_duration_since(Instant::now()).is_zero() {
+            return Ok(());
+        }
+        wait_for_ends(&tally.watched, over);
     }
+    Ok(())
 }
 
-/// Sends SIGKILL to those who are still in the cgroup. Returns what their ends are seen by, and who they were.
-fn kill_round(cgroup: &Cgroup<'_>, proc: &ProcRoot, pids: &[u32]) -> Result<(Vec<OwnedFd>, Vec<u32>), ChangeError> {
-    let (mut watched, mut killed) = (Vec::new(), Vec::new());
-    for &pid in pids {
-        let failed = |error: SysError| ChangeError::new(Intent::Kill, &cgroup.path, Cause::Unknown, Some(error));
-        let opened = match pidfd::pidfd_open(Pid(pid)) {
-            // The list of a threaded cgroup has threads that lead no process.
-            Some(Err(error)) if matches!(error.errno, Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => continue,
-            Some(Err(error)) => return Err(failed(error)),
-            Some(Ok(opened)) => Some(opened),
-            None => None,
-        };
-        // Held first and looked at then: the one that is held is the one that is in there.
-        let Ok(process) = proc.process(Pid(pid)) else { continue };
-        if !is_in(cgroup, &process) {
-            continue;
+/// Sends SIGKILL to all who are in the cgroup. Returns how many there were.
+fn kill_round(cgroup: &Cgroup<'_>, proc: &ProcRoot, over: Instant, tally: &mut Tally) -> Result<usize, ChangeError> {
+    let mut found = BTreeSet::new();
+    each_list(cgroup, |one, pids| {
+        for pid in pids.into_iter().filter(|pid| *pid != 0) {
+            if found.insert(pid)
+                && let Err(error) = kill_one(one, proc, pid, tally)
+            {
+                let failed = ChangeError::new(Intent::Kill, &cgroup.path, Cause::Unknown, Some(error));
+                return ControlFlow::Break(Err(failed));
+            }
         }
-        let sent = match &opened {
-            Some(opened) => pidfd::kill(opened.as_fd(), Pid(pid)),
-            None => None,
-        };
-        let sent = sent.unwrap_or_else(|| {
-            let call = crate::sys::Call::Kill;
-            signal::send(pid.cast_signed(), 9).map_err(|errno| SysError::new(call, errno))
-        });
-        match sent {
-            Ok(()) => killed.push(pid),
-            Err(error) if error.errno == Errno::ESRCH => continue,
-            Err(error) => return Err(failed(error)),
-        }
-        if let Some(opened) = opened
-            && watched.len() < WATCHED
-        {
-            watched.push(opened);
-        }
+        // A tree that grows all the time is walked no longer than there is time.
+        let is_over = over.saturating_duration_since(Instant::now()).is_zero();
+        if is_over { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found.len())
+}
+
+/// Sends SIGKILL to a process if it is still in the cgroup. One that may not be killed is kept in mind.
+fn kill_one(cgroup: &Cgroup<'_>, proc: &ProcRoot, pid: u32, tally: &mut Tally) -> Result<(), SysError> {
+    let mut opened = pidfd::pidfd_open(Pid(pid));
+    if matches!(&opened, Some(Err(error)) if error.errno == Errno::EMFILE) {
+        tally.watched.clear();
+        opened = pidfd::pidfd_open(Pid(pid));
     }
-    Ok((watched, killed))
+    let opened = match opened {
+        // The list of a threaded cgroup has threads that lead no process.
+        Some(Err(error)) if matches!(error.errno, Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => return Ok(()),
+        Some(opened) => Some(opened?),
+        None => None,
+    };
+    // Held first and looked at then: the one that is held is the one that is in there.
+    let Ok(process) = proc.process(Pid(pid)) else { return Ok(()) };
+    if !is_in(cgroup, &process) {
+        return Ok(());
+    }
+    let sent = match &opened {
+        Some(opened) => pidfd::kill(opened.as_fd(), Pid(pid)),
+        None => None,
+    };
+    let sent = sent.unwrap_or_else(|| {
+        let call = crate::sys::Call::Kill;
+        signal::send(pid.cast_signed(), 9).map_err(|errno| SysError::new(call, errno))
+    });
+    match sent {
+        Ok(()) => {
+            tally.killed.insert(pid);
+        }
+        Err(error) if error.errno == Errno::ESRCH => return Ok(()),
+        Err(error) if error.errno == Errno::EPERM => {
+            tally.refused.insert(pid, explain::owner_of(&process));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
+    if let Some(opened) = opened
+        && tally.watched.len() < WATCHED
+    {
+        tally.watched.push(opened);
+    }
+    Ok(())
 }
 
 fn is_in(cgroup: &Cgroup<'_>, process: &ProcPid) -> bool {
-    at::path_of(cgroup.cgroups(), process, cgroup.hierarchy)
-        .is_ok_and(|path| path.is_some_and(|path| cgroup.contains(&path)))
+    match at::path_of(cgroup.cgroups(), process, cgroup.hierarchy) {
+        Ok(Some(path)) if !at::is_cut(&path) => cgroup.contains(&path),
+        // A path that is longer than PATH_MAX is not told; then the list is asked again.
+        Ok(Some(_)) | Err(Errno::ENAMETOOLONG) => cgroup.processes().is_ok_and(|all| all.contains(&process.pid.0)),
+        _ => false,
+    }
 }
 
 /// Waits until all of these processes have ended, or for a moment where there is nothing to wait by.
@@ -209,10 +294,11 @@ fn freeze_for_a_moment(cgroup: &Cgroup<'_>, over: Instant) -> bool {
 /// Lets everybody run, also who was frozen before: on v1 nobody dies while he stands still.
 fn thaw(cgroup: &Cgroup<'_>) {
     let (file, word) = freezer(cgroup, false);
-    for one in cgroup.subtree().unwrap_or_default() {
-        // Whoever has gone with the cgroup needs it no more.
+    // Whoever has gone with the cgroup needs it no more.
+    let _ = cgroup.walk(Order::AboveFirst, |one| {
         let _ = one.write(file, word);
-    }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 fn freezer(cgroup: &Cgroup<'_>, freeze: bool) -> (&'static str, &'static [u8]) {

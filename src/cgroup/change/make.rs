@@ -3,13 +3,14 @@
 //! On v2 a knob exists only where every cgroup above hands its controller on; on v1 a new cpuset has no processors and no memory nodes,
 //! so that nobody could be moved into it. Both are seen to. Whatever was made is removed again where something is refused.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::error::{Cause, ChangeError, Intent};
 use super::set::{self, Places};
 use super::value::Asked;
 use super::{Action, Change, Log, explain};
-use crate::cgroup::at::{self, Cgroup, base_name, parent_path};
+use crate::cgroup::at::{self, Cgroup, Order, base_name, parent_path};
 use crate::cgroup::{Cgroups, Home};
 use crate::model::cgroup::{Controller, Version};
 use crate::sys::{Errno, cgroupfs};
@@ -51,12 +52,13 @@ pub fn check_path(path: &[u8]) -> Result<(), Cause> {
 }
 
 /// Chooses the hierarchies to make a cgroup in: the one that was named; else the homes of the controllers that are needed; else v2 where
-/// it has memory, cpu or pids; else every hierarchy of v1 that has a controller.
+/// it has memory, cpu or pids; else every hierarchy of v1 that has a controller, and the cgroup above it if any of them has that.
 ///
 /// # Errors
 /// Where a controller has no home.
 pub fn hierarchies(cgroups: &Cgroups, wanted: &Wanted) -> Result<Vec<usize>, Cause> {
     if let Some(only) = wanted.only {
+        wanted.controllers.iter().try_for_each(|controller| at_home(cgroups, wanted, only, *controller))?;
         return Ok(vec![only]);
     }
     let mut needed: Vec<Controller> = wanted.controllers.clone();
@@ -84,12 +86,34 @@ pub fn hierarchies(cgroups: &Cgroups, wanted: &Wanted) -> Result<Vec<usize>, Cau
         let v1 = opened.hierarchy.version == Version::V1;
         opened.top().is_some() && v1 && !opened.hierarchy.controllers.is_empty()
     };
-    let all: Vec<usize> = (0..cgroups.hierarchies.len()).filter(is_used).chain(cgroups.unified()).collect();
+    let mut all: Vec<usize> = (0..cgroups.hierarchies.len()).filter(is_used).chain(cgroups.unified()).collect();
+    // Where the one above it is missing, nobody wants it.
+    let above = parent_path(&wanted.path).unwrap_or(b"/");
+    let has_above = |index: &usize| Cgroup::open(cgroups, *index, above).is_ok();
+    if !wanted.parents && all.iter().any(has_above) {
+        all.retain(has_above);
+    }
     match all[..] {
         [] => Err(Cause::NoHierarchy("no hierarchy is mounted here")),
         // v2 without controllers is better than nothing, and no companion for those that have some.
         [.., last] if all.len() > 1 && Some(last) == cgroups.unified() => Ok(all[..all.len() - 1].to_vec()),
         _ => Ok(all),
+    }
+}
+
+/// Makes sure that a cgroup in this hierarchy can have a controller.
+fn at_home(cgroups: &Cgroups, wanted: &Wanted, only: usize, controller: Controller) -> Result<(), Cause> {
+    let opened = &cgroups.hierarchies[only];
+    let is_core = opened.hierarchy.version == Version::V2 && controller.is_core_on_v2();
+    match cgroups.home(controller) {
+        Home::Hierarchy(index) if index != only && !is_core => Err(Cause::Elsewhere {
+            controller,
+            home: set::hierarchy_name(cgroups, index),
+            mount: cgroups.hierarchies[index].directory(&wanted.path).unwrap_or_default(),
+        }),
+        Home::Hierarchy(_) => Ok(()),
+        _ if is_core => Ok(()),
+        home => Err(Cause::Homeless(controller, home)),
     }
 }
 
@@ -103,11 +127,14 @@ pub fn create(cgroups: &Cgroups, wanted: &Wanted, log: &mut Log) -> Result<(), C
     let hierarchies = hierarchies(cgroups, wanted).map_err(refused)?;
     let mut made = Made { paths: Vec::new(), enabled: Vec::new() };
     let result = make_all(cgroups, wanted, &hierarchies, &mut made, log);
-    if result.is_err() && !log.dry {
+    if log.dry {
+        return result;
+    }
+    result.map_err(|error| {
         made.undo(cgroups);
         log.changes.clear();
-    }
-    result
+        ChangeError { done: Vec::new(), ..error }
+    })
 }
 
 /// What was made on the way, to be undone.
@@ -320,18 +347,28 @@ pub fn remove(cgroups: &Cgroups, places: &Places, below: bool, log: &mut Log) ->
         if cgroup.is_top() {
             return Err(failed(Cause::Root, None));
         }
-        let all = match below {
-            true => cgroup.subtree().map_err(|error| failed(Cause::Unknown, Some(error)))?,
-            false => vec![cgroup],
-        };
         // Who has processes is found before anything is removed.
-        if let Some((busy, cause)) = all.iter().find_map(|one| Some((one, explain::processes(one)?))) {
-            return Err(ChangeError { done, ..ChangeError::new(Intent::Remove, &busy.path, cause, None) });
-        }
-        for one in all.iter().rev() {
-            remove_one(one, log).map_err(|error| ChangeError { done: std::mem::take(&mut done), ..error })?;
-            let name = set::hierarchy_name(cgroups, *hierarchy);
-            done.push(format!("{} ({name})", String::from_utf8_lossy(&one.path).escape_debug()));
+        let busy = |one: &Cgroup<'_>| match explain::processes(one) {
+            Some(cause) => ControlFlow::Break(ChangeError::new(Intent::Remove, &one.path, cause, None)),
+            None => ControlFlow::Continue(()),
+        };
+        let name = set::hierarchy_name(cgroups, *hierarchy);
+        let mut each = |one: &Cgroup<'_>| match remove_one(one, log) {
+            Ok(()) => {
+                done.push(format!("{} ({name})", String::from_utf8_lossy(&one.path).escape_debug()));
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        };
+        let refused = match below {
+            true => cgroup.walk(Order::AboveFirst, busy).and_then(|found| match found {
+                Some(error) => Ok(Some(error)),
+                None => cgroup.walk(Order::BelowFirst, each),
+            }),
+            false => Ok(busy(&cgroup).break_value().or_else(|| each(&cgroup).break_value())),
+        };
+        if let Some(error) = refused.map_err(|error| failed(Cause::Unknown, Some(error)))? {
+            return Err(ChangeError { done, ..error });
         }
     }
     Ok(())
@@ -341,19 +378,28 @@ fn remove_one(cgroup: &Cgroup<'_>, log: &mut Log) -> Result<(), ChangeError> {
     /// Who has just died is still counted for a moment.
     const PATIENCE: Duration = Duration::from_secs(1);
     const PAUSE: Duration = Duration::from_millis(5);
-    let Some(parent) = cgroup.parent() else {
+    if cgroup.is_top() {
         return Err(ChangeError::new(Intent::Remove, &cgroup.path, Cause::Root, None));
-    };
+    }
     let mut change = Change::new(Action::Remove, cgroup);
     if log.dry {
         log.add(change);
         return Ok(());
     }
+    let parent = match cgroup.up() {
+        Ok(parent) => parent,
+        // Where the one above has gone, too, somebody else was quicker.
+        Err(error) if at::is_gone(error.errno) => {
+            log.add(Change { idle: true, confirmed: true, ..change });
+            return Ok(());
+        }
+        Err(error) => return Err(ChangeError::new(Intent::Remove, &cgroup.path, Cause::Unknown, Some(error))),
+    };
     let over = Instant::now() + PATIENCE;
     loop {
         match parent.remove(base_name(&cgroup.path)) {
             Ok(()) => break,
-            Err(error) if error.errno == Errno::ENOENT => {
+            Err(error) if at::is_gone(error.errno) => {
                 change.idle = true;
                 break;
             }

@@ -86,7 +86,7 @@ impl Change {
         Change::at(action, cgroup.hierarchy, &cgroup.path)
     }
 
-    fn at(action: Action, hierarchy: usize, path: &[u8]) -> Change {
+    pub(crate) fn at(action: Action, hierarchy: usize, path: &[u8]) -> Change {
         Change {
             action,
             hierarchy,

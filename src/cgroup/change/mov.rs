@@ -89,10 +89,15 @@ fn one(cgroup: &Cgroup<'_>, process: &ProcPid, thread: bool, log: &mut Log) -> R
         cgroup.write_to(opened.as_fd(), file, pid.to_string().as_bytes()).map_err(explained)?;
     }
     change.after = path()?;
-    change.confirmed = change.after.as_deref() == Some(&cgroup.path[..]);
+    change.confirmed = match &change.after {
+        // A path that is longer than PATH_MAX is not told.
+        Some(after) if at::is_cut(after) => is_listed(cgroup, pid),
+        after => after.as_deref() == Some(&cgroup.path[..]),
+    };
     let (confirmed, after) = (change.confirmed, change.after.clone());
     log.add(change);
     match after {
+        Some(_) if !confirmed && explain::is_zombie(process) => Err(failed(Cause::Zombies(vec![pid]))),
         Some(after) if !confirmed => Err(failed(Cause::NotMoved(after))),
         _ => Ok(()),
     }

@@ -97,7 +97,16 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
             Intent::Freeze => "run nsx from elsewhere; --force freezes it, too".to_owned(),
             _ => "run nsx from elsewhere".to_owned(),
         },
+        Cause::Caller => format!("nsx cg move {path} $$ moves the shell that nsx is called from"),
         Cause::FrozenBy(path) => format!("nsx cg thaw {}", quoted(path)),
+        Cause::Others(_) if root => return None,
+        Cause::Others(left) => match left[..] {
+            [(_, Some(uid @ 1..)), ref others @ ..] if others.iter().all(|(_, other)| *other == Some(uid)) => {
+                format!("run as root, or as uid {uid}")
+            }
+            _ => "run as root".to_owned(),
+        },
+        Cause::Zombies(_) => "they go when their parents wait for them, or end".to_owned(),
         Cause::TimedOut { .. } => match error.intent {
             Intent::Freeze => format!("they come to a stand when they can; nsx cg thaw {path} takes it back, --timeout waits longer"),
             Intent::Kill => format!("nsx cg procs {path} lists who is left; --timeout waits longer"),
@@ -253,6 +262,10 @@ mod tests {
             (Intent::Freeze, Cause::Own, "run nsx from elsewhere; --force"),
             (Intent::Kill, Cause::Own, "run nsx from elsewhere"),
             (Intent::Thaw, Cause::FrozenBy(b"/p".to_vec()), "nsx cg thaw /p"),
+            (Intent::Move(7), Cause::Caller, "nsx cg move /a $$ moves the shell"),
+            (Intent::Kill, Cause::Others(vec![(7, Some(5)), (8, Some(5))]), "run as root, or as uid 5"),
+            (Intent::Kill, Cause::Others(vec![(7, Some(0)), (8, Some(5))]), "run as root"),
+            (Intent::Kill, Cause::Zombies(vec![7]), "they go when their parents wait"),
             (
                 Intent::Freeze,
                 Cause::TimedOut { pids: Vec::new() },

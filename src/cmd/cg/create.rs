@@ -49,6 +49,7 @@ fn controller(text: &str) -> Result<Controller, String> {
 /// # Errors
 /// Where it is there already, or the kernel refuses something.
 pub(super) fn run(args: &CreateArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
+    super::set::no_doubles(&args.asked)?;
     let opened = Opened::new(global)?;
     let (path, only) = match opened.choose(&args.path) {
         Ok(Chosen::Cgroup { path, only }) => (path, only),

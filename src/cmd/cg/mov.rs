@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{ChangeArgs, Opened};
 use crate::cgroup::change::mov::{self, Note};
-use crate::cgroup::change::{Intent, Log};
+use crate::cgroup::change::{Cause, ChangeError, Intent, Log};
 use crate::cmd::{Exit, Global, ui, ui::Ui};
 use crate::proc::ProcPid;
 use crate::render::text::sanitize;
@@ -47,6 +47,11 @@ pub(super) fn run(args: &MoveArgs, global: &Global, ui: &Ui) -> anyhow::Result<E
             Chosen::Process(process) => processes.push(process),
             Chosen::Cgroup { .. } => return Err(TargetError::IsCgroup(target.to_string()).into()),
         }
+    }
+    let own = opened.proc.own_process().ok().map(|own| own.pid);
+    if processes.iter().any(|process| Some(process.pid) == own) {
+        let path = opened.places(&args.target)?.path;
+        return Err(ChangeError::new(Intent::Move(own.map_or(0, |own| own.0)), &path, Cause::Caller, None).into());
     }
     let first = processes.first().map_or(0, |process| process.pid.0);
     let places = opened.places(&args.target)?.sole(&Intent::Move(first))?;

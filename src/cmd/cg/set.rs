@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{ChangeArgs, Opened};
 use crate::cgroup::change::{self, Asked};
-use crate::cmd::{Exit, Global, ui::Ui};
+use crate::cmd::{Exit, Global, UsageError, ui::Ui};
 use crate::select::Target;
 
 /// Set knobs of a cgroup, and make sure that they are set
@@ -33,11 +33,27 @@ pub struct SetArgs {
     change: ChangeArgs,
 }
 
+/// Refuses to set a knob twice, which nobody can mean.
+///
+/// # Errors
+/// Where one is.
+pub(super) fn no_doubles(asked: &[Asked]) -> anyhow::Result<()> {
+    let double =
+        asked.iter().enumerate().find(|(index, one)| asked[..*index].iter().any(|other| other.knob == one.knob));
+    match double {
+        Some((_, one)) => {
+            Err(anyhow::Error::new(UsageError("it is given twice")).context(format!("cannot set {}", one.knob)))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Where the target is not there, or the kernel does not take a value.
 pub(super) fn run(args: &SetArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
+    no_doubles(&args.asked)?;
     let opened = Opened::new(global)?;
     let places = opened.places(&args.target)?;
     args.change.run(&opened, ui, |log| {

@@ -31,7 +31,7 @@ impl<'a> Changes<'a> {
     /// What the writer says.
     pub fn text(&self, to: &mut dyn Write) -> io::Result<()> {
         // Who was killed in one hierarchy is found in the others no more.
-        let killed = self.log.changes.iter().any(|change| change.killed.is_some_and(|count| count > 0));
+        let killed = self.log.changes.iter().any(|change| change.action == Action::Kill && !change.idle);
         let is_told = |change: &&Change| !(killed && change.action == Action::Kill && change.idle);
         self.log.changes.iter().filter(is_told).try_for_each(|change| writeln!(to, "{}", self.line(change)))
     }
@@ -51,6 +51,7 @@ impl<'a> Changes<'a> {
                 let from = sanitize(change.before.as_deref().unwrap_or_default());
                 match (change.idle, self.log.dry) {
                     (true, _) => format!("{pid} is in {path} already{which}"),
+                    (false, false) if !change.confirmed => format!("{pid} not moved to {path}{which}"),
                     (false, false) => format!("{pid} moved from {from} to {path}{which}"),
                     (false, true) => format!("{pid} would be moved from {from} to {path}{which}"),
                 }
@@ -65,9 +66,15 @@ impl<'a> Changes<'a> {
             Action::Thaw => format!("{path} {before}thawed{which}"),
             Action::Kill if change.idle => format!("nobody is in {path}{which}"),
             Action::Kill => {
-                let count = change.killed.unwrap_or_default();
-                let processes = if count == 1 { "process" } else { "processes" };
-                format!("{count} {processes} in {path} {before}killed{which}")
+                let who = match change.killed {
+                    None => format!("all in {path}"),
+                    Some(1) => format!("1 process in {path}"),
+                    Some(count) => format!("{count} processes in {path}"),
+                };
+                match change.confirmed || self.log.dry {
+                    true => format!("{who} {before}killed{which}"),
+                    false => format!("{who} sent SIGKILL{which}; some are left"),
+                }
             }
             Action::Create if change.idle => format!("{path} is there already{which}"),
             Action::Create => format!("{path} {before}created{which}"),
@@ -94,7 +101,11 @@ impl<'a> Changes<'a> {
             after if change.confirmed && *after == change.before => {
                 format!("{knob} of {path}: {before}, as before{is_other}")
             }
-            after => format!("{knob} of {path}: {before} -> {}{is_other}", show(after.as_deref())),
+            after if change.confirmed => format!("{knob} of {path}: {before} -> {}{is_other}", show(after.as_deref())),
+            after => {
+                let (asked, after) = (show(change.asked.as_deref()), show(after.as_deref()));
+                format!("{knob} of {path}: {asked} written, {after} is read, {before} before{is_other}")
+            }
         }
     }
 
@@ -233,6 +244,49 @@ struct ChangeJson<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proc::ProcRoot;
+
+    #[test]
+    fn only_what_was_confirmed_is_said_to_be_done() {
+        let proc = ProcRoot::open(std::path::Path::new("/proc")).expect("/proc");
+        let cgroups = Cgroups::open(&proc).expect("hierarchies");
+        let text = |bytes: &str| Some(bytes.as_bytes().to_vec());
+        let base = |action, confirmed| Change { confirmed, ..Change::at(action, 0, b"/x") };
+        for (confirmed, moved, killed, all, set) in [
+            (true, "7 moved from /a to /x", "2 processes in /x killed", "all in /x killed", "pids.max of /x: 1 -> 2"),
+            (
+                false,
+                "7 not moved to /x",
+                "2 processes in /x sent SIGKILL",
+                "all in /x sent SIGKILL",
+                "pids.max of /x: 3 written, 2 is read, 1 before",
+            ),
+        ] {
+            let knob = Some("pids.max".to_owned());
+            for (change, expected) in [
+                (Change { pid: Some(7), before: text("/a"), ..base(Action::Move, confirmed) }, moved),
+                (Change { killed: Some(2), ..base(Action::Kill, confirmed) }, killed),
+                (base(Action::Kill, confirmed), all),
+                (
+                    Change {
+                        file: knob.clone(),
+                        knob,
+                        before: text("1"),
+                        asked: text("3"),
+                        after: text("2"),
+                        ..base(Action::Set, confirmed)
+                    },
+                    set,
+                ),
+            ] {
+                let log = Log { dry: false, changes: vec![change] };
+                let mut out = Vec::new();
+                Changes::new(&cgroups, &log, None).text(&mut out).expect("written");
+                let out = String::from_utf8(out).expect("UTF-8");
+                assert!(out.starts_with(expected), "{out}");
+            }
+        }
+    }
 
     #[test]
     fn values_are_shown_as_they_would_be_typed() {
