@@ -163,26 +163,26 @@ fn not_enabled() {
 }
 
 fn internal() {
-    let group = Group::new("internal", "pids");
+    let group = Group::new("internal", "memory");
     let idle = Idle::start();
     run(&["cg", "move", &group.path, &idle.pid()]);
-    let error = fails(&["cg", "set", &group.path, "cgroup.subtree_control=+pids"], 1);
+    let error = fails(&["cg", "set", &group.path, "cgroup.subtree_control=+memory"], 1);
     let leaf = group.below("leaf");
     contains(&error, &[&format!("process {} is in it", idle.pid()), "(EBUSY)", "hint: move them into a leaf first: "]);
     contains(&error, &[&format!("nsx cg create {leaf} && nsx cg move {leaf} {} ", idle.pid())]);
     // The same where it is needed for a new cgroup; nothing is left of that.
-    let error = fails(&["cg", "create", &leaf, "pids.max=5"], 1);
+    let error = fails(&["cg", "create", &leaf, "memory.max=64M"], 1);
     contains(&error, &[&format!("cannot set cgroup.subtree_control of {}", group.path), "is in it"]);
     assert!(!group.v2().join("leaf").exists());
     run(&["cg", "create", &leaf]);
     run(&["cg", "move", &leaf, &idle.pid()]);
-    run(&["cg", "set", &group.path, "cgroup.subtree_control=+pids"]);
+    run(&["cg", "set", &group.path, "cgroup.subtree_control=+memory"]);
     // And now the other way round.
     let error = fails(&["cg", "move", &group.path, &idle.pid()], 1);
     contains(
         &error,
         &[
-            "it hands on pids, and then no process may be in it",
+            "it hands on memory, and then no process may be in it",
             "(EBUSY)",
             &format!("hint: move it to a cgroup below: {leaf}"),
         ],
@@ -220,7 +220,13 @@ fn usage() {
     } else {
         run(&["cg", "set", &group.path, "memory.max=100M"]);
         assert_eq!(group.read("memory", "memory.max"), "104857600");
-        run(&["cg", "set", &group.path, "memory.reclaim=4K"]);
+        // What is in use, and has no swap to go to, stays.
+        let out = output(&mut nsx(&["cg", "set", &group.path, "memory.reclaim=30M"]));
+        let (said, errors) = (text(&out.stdout), text(&out.stderr));
+        assert!(
+            said.contains("written, cannot be read back") || errors.contains("less could be reclaimed"),
+            "{said}{errors}"
+        );
     }
     drop(held);
 }

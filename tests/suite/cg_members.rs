@@ -198,10 +198,14 @@ fn own() {
 fn killed() {
     let group = Group::new("killed", "freezer,memory");
     let child = group.below("child");
-    run(&["cg", "create", &child, "-c", "freezer,memory"]);
+    // On v2 nobody may be in the one above.
+    let other = group.below("other");
+    for path in [&child, &other] {
+        run(&["cg", "create", path, "-c", "freezer,memory"]);
+    }
     let mut all: Vec<Idle> = (0..5).map(|_| Idle::start()).collect();
     for (index, idle) in all.iter().enumerate() {
-        run(&["cg", "move", if index % 2 == 0 { &child } else { &group.path }, &idle.pid()]);
+        run(&["cg", "move", if index % 2 == 0 { &child } else { &other }, &idle.pid()]);
     }
     let outside = Idle::start();
     // Also where they stand still.
@@ -221,23 +225,26 @@ fn killed() {
     // Without a freezer, and while some are born.
     let script = "echo $$ >\"$0/cgroup.procs\"; echo ready; while :; do sleep 60 & sleep 0.01; done";
     let mut command = Command::new("sh");
-    command.args(["-c", script]).arg(group.folder("memory")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(["-c", script]).arg(group.folder("memory").join("other")).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut forker = Held::start_command(&mut command);
     forker.poke();
-    let path = group.folder("memory");
+    let path = group.folder("memory").join("other");
     contains(&run(&["cg", "kill", path.to_str().expect("UTF-8")]), &["killed"]);
-    assert_eq!(group.read("memory", "cgroup.procs"), "");
+    assert_eq!(std::fs::read_to_string(path.join("cgroup.procs")).expect("a list"), "");
     assert!(nix::sys::signal::kill(nix::unistd::Pid::from_raw(outside.0.id().cast_signed()), None).is_ok());
 }
 
 fn members() {
     let group = Group::new("members", "pids,freezer");
     let child = group.below("child");
-    run(&["cg", "create", &child, "-c", "pids,freezer"]);
+    let other = group.below("other");
+    for path in [&child, &other] {
+        run(&["cg", "create", path, "-c", "pids,freezer"]);
+    }
     let held = Held::start(&["process", "pid"]);
     let (pid, idle) = (held.number(0).to_string(), Idle::start());
     run(&["cg", "move", &child, &pid]);
-    run(&["cg", "move", &group.path, &idle.pid()]);
+    run(&["cg", "move", &other, &idle.pid()]);
     if is_v1("pids") {
         // In one of two hierarchies only.
         std::fs::write(mounts_of("freezer").join("cgroup.procs"), idle.pid()).expect("moved");

@@ -105,6 +105,11 @@ pub enum Cause {
         /// How much was asked for.
         asked: u64,
     },
+    /// Less could be reclaimed than was asked for.
+    NotReclaimed {
+        /// How many bytes are used still.
+        used: u64,
+    },
     /// The caller may not write to it.
     Denied {
         /// The file.
@@ -329,6 +334,7 @@ impl fmt::Display for Cause {
             Cause::Usage { used, asked } => {
                 write!(f, "{used} bytes are used, of which not enough could be reclaimed for {asked}")
             }
+            Cause::NotReclaimed { used } => write!(f, "less could be reclaimed, {used} bytes are used still"),
             Cause::Denied { file, owner: of_directory, .. } if file.is_empty() => {
                 write!(f, "the cgroup above belongs to {}", owner(*of_directory))
             }

@@ -21,6 +21,10 @@ pub(super) fn set(cgroup: &Cgroup<'_>, knob: &str, file: &str, asked: Option<u64
     let cause = match (error.errno, is_open(&error)) {
         (Errno::ENOENT, true) => no_file(cgroup, knob, file),
         (Errno::EBUSY, false) if file == "cgroup.subtree_control" => busy_subtree(cgroup, &error),
+        (Errno::EAGAIN, false) if file == "memory.reclaim" => match cgroup.number("memory.current") {
+            Some(used) => Cause::NotReclaimed { used },
+            None => Cause::Unknown,
+        },
         (Errno::EBUSY, false) if file.starts_with("memory.") => match cgroup.number("memory.usage_in_bytes").zip(asked)
         {
             Some((used, asked)) => Cause::Usage { used, asked },

@@ -66,6 +66,7 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
             format!("take it back there first: nsx cg set {} {knob}=-CONTROLLER", quoted(first))
         }
         Cause::Usage { .. } => format!("have the kernel give up what it can first: nsx cg set {path} memory.force_empty=0; or end processes: nsx cg procs {path}"),
+        Cause::NotReclaimed { .. } => format!("end processes: nsx cg procs {path} lists them"),
         Cause::Denied { .. } if root => return None,
         Cause::Denied { file_owner: Some(0), owner: Some(1..), .. } => {
             "run as root: the limits of a cgroup that was handed over are its giver's; those of cgroups below it can be set".to_owned()
@@ -226,6 +227,7 @@ mod tests {
                 Cause::Usage { used: 2, asked: 1 },
                 "have the kernel give up what it can first: nsx cg set /a memory.force_empty=0",
             ),
+            (set(), Cause::NotReclaimed { used: 2 }, "end processes: nsx cg procs /a"),
             (set(), denied(Some(0), Some(5)), "run as root: the limits of a cgroup that was handed over"),
             (set(), denied(Some(5), Some(5)), "run as root, or as uid 5"),
             (set(), denied(Some(0), Some(0)), "run as root; systemd"),
