@@ -90,7 +90,10 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
         TargetError::NoFile(path, error) if error.errno == Errno::ENOENT && path.starts_with("/run/netns") => {
             Some("ip netns list shows the names that there are".to_owned())
         }
-        TargetError::NotNamespace(path) => Some(format!("see what is mounted there: findmnt -T {}", path.display())),
+        TargetError::NotNamespace(path) => Some(format!(
+            "see what is mounted there: findmnt -T {}",
+            String::from_utf8_lossy(path.as_os_str().as_encoded_bytes()).escape_debug()
+        )),
         TargetError::NoNamespace(..) if !root => Some(as_root.to_owned()),
         TargetError::NoNamespace(..) => Some("nsx ls shows the namespaces that there are".to_owned()),
         TargetError::WantedProcess(text) => Some(format!("nsx ls '{text}' lists its members")),

@@ -45,10 +45,15 @@ impl fmt::Display for Target {
             Target::Own => f.write_str("self"),
             Target::Namespace(name) => name.fmt(f),
             Target::Netns(name) => write!(f, "netns:{name}"),
-            Target::File(path) => path.display().fmt(f),
+            Target::File(path) => f.write_str(&shown(path)),
             Target::Cgroup(path) => write!(f, "cgroup:{}", String::from_utf8_lossy(path).escape_debug()),
         }
     }
+}
+
+/// Returns a path as it may be shown: a user can name what somebody else has made, by a wildcard.
+fn shown(path: &std::path::Path) -> String {
+    String::from_utf8_lossy(path.as_os_str().as_bytes()).escape_debug().to_string()
 }
 
 /// What a target means on this host, now.
@@ -108,9 +113,9 @@ impl fmt::Display for TargetError {
                 )
             }
             TargetError::Refused(pid, error) => write!(f, "cannot read the namespaces of process {pid}: {error}"),
-            TargetError::NoFile(path, error) => write!(f, "cannot open {}: {error}", path.display()),
+            TargetError::NoFile(path, error) => write!(f, "cannot open {}: {error}", shown(path)),
             TargetError::NotNamespace(path) => {
-                write!(f, "{} is no namespace: it is not a file on nsfs", path.display())
+                write!(f, "{} is no namespace: it is not a file on nsfs", shown(path))
             }
             TargetError::NoNamespace(kind, id) => {
                 let what = kind.map_or_else(|| format!("namespace {id}"), |kind| format!("namespace {kind}:[{id}]"));

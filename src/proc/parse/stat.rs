@@ -37,7 +37,11 @@ pub fn stat(line: &[u8]) -> Option<Stat<'_>> {
     // Field 3 is the first one behind the name.
     let mut fields = rest.split(|byte| byte.is_ascii_whitespace()).skip(1);
     let ppid = Pid(parse_decimal(fields.next()?)?);
-    let session = parse_decimal(fields.nth(1)?)?;
+    // A process that is all but gone is in no session any more.
+    let session = match fields.nth(1)? {
+        b"-1" => 0,
+        session => parse_decimal(session)?,
+    };
     let flags: u64 = parse_decimal(fields.nth(2)?)?;
     let nthreads = parse_decimal(fields.nth(10)?)?;
     let start_time_ticks = parse_decimal(fields.nth(1)?)?;
@@ -76,6 +80,13 @@ mod tests {
         let stat = stat(b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 4 0 0 1\n").expect("a line");
         assert!(stat.kernel);
         assert_eq!((stat.ppid, stat.start_time_ticks), (Pid(0), 4));
+    }
+
+    #[test]
+    fn a_process_that_is_all_but_gone_has_no_session() {
+        let line = b"7 (x) X 0 -1 -1 0 -1 4194564 0 0 0 0 0 0 0 0 20 0 0 0 77 0 0\n";
+        let stat = stat(line).expect("a line");
+        assert_eq!((stat.session, stat.exiting, stat.start_time_ticks), (0, true, 77));
     }
 
     #[test]
