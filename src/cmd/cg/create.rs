@@ -13,7 +13,8 @@ use crate::select::cgroup::Chosen;
 /// Make a cgroup, with all that it takes to use it
 ///
 /// Where there are several hierarchies it is made in those where the controllers of its knobs and of --controllers are at home; without any
-/// in v2 if that has memory, cpu or pids, else in each of v1 that has a controller; in one of them where a directory is given.
+/// in v2 if that has memory, cpu or pids, else in each of v1 that has a controller and the cgroup above; in one of them where a directory
+/// is given.
 ///
 /// On v2 the cgroups above are made to hand on the controllers that are needed; on v1 a cpuset gets the processors and memory nodes of the
 /// one above, as nobody can be in it before. If anything is refused, nothing is left of it.

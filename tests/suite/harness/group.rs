@@ -72,9 +72,22 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        // Nobody dies in one hierarchy who stands still in another.
+        for (_, _, mount) in mounts() {
+            thaw(&mount.join(&self.path[1..]));
+        }
         for (_, _, mount) in mounts() {
             remove(&mount.join(&self.path[1..]));
         }
+    }
+}
+
+fn thaw(folder: &Path) {
+    for (file, word) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+        let _ = std::fs::OpenOptions::new().write(true).open(folder.join(file)).map(|mut file| {
+            use std::io::Write;
+            let _ = file.write_all(word.as_bytes());
+        });
     }
 }
 
@@ -83,12 +96,7 @@ fn remove(folder: &Path) {
     if !folder.is_dir() {
         return;
     }
-    for (file, word) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-        let _ = std::fs::OpenOptions::new().write(true).open(folder.join(file)).map(|mut file| {
-            use std::io::Write;
-            let _ = file.write_all(word.as_bytes());
-        });
-    }
+    thaw(folder);
     for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         if entry.path().is_dir() {
             remove(&entry.path());
