@@ -41,6 +41,7 @@ pub fn module() -> Module {
         test("cg::the_list_is_sorted", &[Need::Root, MEMORY, PIDS, CPU], list::sorted),
         test("cg::the_list_has_columns", root, list::columns),
         test("cg::the_list_names_processes", root, list::processes),
+        test("cg::looking_writes_to_nothing", &[Need::Tool("strace")], targets::looking),
         test("cg::targets", &[], targets::targets),
         test("cg::targets_that_mean_nothing", &[], targets::nothing),
         test("cg::a_captured_tree_is_not_changed", &[], targets::captured),

@@ -15,6 +15,39 @@ fn first() -> (String, Value) {
     (found["mount"].as_str().expect("a path").to_owned(), found["id"].clone())
 }
 
+/// Whoever looks opens nothing for writing, and makes, removes, mounts and signals nothing but what is nsx's own.
+pub(super) fn looking() {
+    const CHANGES: &str = "mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,symlink,symlinkat,link,linkat,mount,umount2,\
+        move_mount,pidfd_send_signal,prlimit64,creat";
+    let held = super::super::harness::held::Held::start(&["process", "cgroup"]);
+    let pid = held.number(0).to_string();
+    for words in [
+        &["ls", "--procs"][..],
+        &["show", &pid],
+        &["show", "--shares", "self"],
+        &["path", &pid],
+        &["why", &pid],
+        &["procs", "-r", &pid],
+        &["top", "--once", "-i", "20ms"],
+    ] {
+        let calls = tempfile::NamedTempFile::new().expect("a file");
+        let trace = format!("trace=open,openat,openat2,{CHANGES}");
+        let mut strace = std::process::Command::new("strace");
+        strace.args(["-f", "-e", &trace, "-o"]).arg(calls.path()).arg(super::super::harness::nsx_path());
+        let done = output(strace.arg("cg").args(words).stdin(Stdio::null()));
+        assert!(done.status.success(), "{words:?}: {}", text(&done.stderr));
+        let calls = std::fs::read_to_string(calls.path()).expect("calls");
+        assert!(calls.contains("cgroup.controllers") || calls.contains("cgroup.procs"), "{words:?}: {calls}");
+        for line in calls.lines().filter(|line| !line.contains("---") && !line.contains("+++")) {
+            let opens_to_write = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| line.contains(flag));
+            let changes = CHANGES.split(',').any(|call| line.contains(&format!(" {call}(")));
+            // A program asks for its own limits when it starts; to set them would take a third argument.
+            let asks = line.contains("prlimit64(0, ") && line.contains(", NULL, ");
+            assert!(!opens_to_write && (!changes || asks), "{words:?} only looks: {line}");
+        }
+    }
+}
+
 /// What was recorded elsewhere is for looking at: its pids are somebody else's here.
 pub(super) fn captured() {
     let folder = tempfile::Builder::new().prefix("nsx-test-proc-").tempdir().expect("a folder");
