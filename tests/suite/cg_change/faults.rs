@@ -10,11 +10,11 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::super::harness::group::{AS_USER, Group, Idle, contains, is_v1, mounts};
+use super::super::harness::group::{AS_USER, Group, Idle, contains, mounts};
 use super::super::harness::{Need, Test, fails, nsx, nsx_path, output, run, test, text};
 
-const V1: &[Need] = &[Need::Root];
-const USER: &[Need] = &[Need::Root, Need::Tool("setpriv")];
+const V1: &[Need] = &[Need::Root, Need::OnV1("freezer"), Need::OnV1("memory"), Need::OnV1("pids")];
+const USER: &[Need] = &[Need::Root, Need::OnV1("memory"), Need::Tool("setpriv")];
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -127,9 +127,6 @@ fn deep() {
 }
 
 fn signalled() {
-    if !is_v1("freezer") {
-        return;
-    }
     let group = Group::new("signalled", "freezer");
     let folder = group.folder("freezer");
     let all: Vec<Idle> = (0..150).map(|_| Idle::start()).collect();
@@ -153,9 +150,6 @@ fn signalled() {
 }
 
 fn refused() {
-    if !is_v1("memory") {
-        return;
-    }
     let group = Group::new("refused", "memory");
     let folder = group.folder("memory");
     let (mut first, mut own, second) = (Idle::start(), Idle::start_as(&AS_USER), Idle::start());
@@ -172,9 +166,6 @@ fn refused() {
 }
 
 fn frozen_above() {
-    if !is_v1("freezer") || !is_v1("memory") {
-        return;
-    }
     let group = Group::new("above", "freezer,memory");
     let child = group.below("child");
     run(&["cg", "create", &child, "-c", "freezer,memory"]);
@@ -207,9 +198,6 @@ fn zombie() {
 }
 
 fn not_at_home() {
-    if !is_v1("pids") || !is_v1("memory") {
-        return;
-    }
     let group = Group::named("home");
     let folder = group.folder("pids");
     let error = fails(&["cg", "create", folder.to_str().expect("UTF-8"), "-c", "pids,memory"], 1);
@@ -220,9 +208,6 @@ fn not_at_home() {
 }
 
 fn below_one() {
-    if !is_v1("pids") || !is_v1("memory") {
-        return;
-    }
     let group = Group::new("one", "pids");
     run(&["cg", "create", &group.below("child")]);
     assert!(group.folder("pids").join("child").is_dir() && !group.folder("memory").exists());

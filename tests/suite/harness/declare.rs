@@ -58,6 +58,8 @@ pub enum Need {
     Cgroup2,
     /// A cgroup controller that a test may use: on v1, or on v2 where it is passed down from the top.
     Controller(&'static str),
+    /// A controller that is at home on v1, as no machine of `scripts/vm` has one.
+    OnV1(&'static str),
     /// AppArmor in the kernel.
     AppArmor,
     /// systemd as PID 1.
@@ -88,6 +90,9 @@ impl Need {
             Need::Controller(controller) => {
                 (!super::cgroup::is_usable(controller)).then(|| format!("no cgroup controller {controller} to be used"))
             }
+            Need::OnV1(controller) => {
+                (!super::group::is_v1(controller)).then(|| format!("no {controller} on cgroup v1"))
+            }
             Need::AppArmor => {
                 let on =
                     std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.trim() == "Y");
@@ -109,6 +114,7 @@ impl Need {
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
             Need::Cgroup2 | Need::Controller(_) => place == Place::Machine,
+            Need::OnV1(_) => place != Place::Machine,
             Need::AppArmor => place != Place::Vm,
             Need::Systemd => place != Place::Systemd,
             Need::UserManager => place != Place::Systemd || is_root(),
@@ -211,6 +217,7 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
             | Need::Linux(..)
             | Need::Cgroup2
             | Need::Controller(_)
+            | Need::OnV1(_)
             | Need::Systemd
             | Need::UserManager => None,
         })
