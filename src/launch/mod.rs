@@ -15,6 +15,7 @@ pub mod enter;
 pub mod facts;
 pub mod plan;
 pub mod request;
+pub mod run;
 pub mod supervise;
 pub mod surroundings;
 pub mod terminal;
