@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::error::Call;
-use super::program::{Arg, Otherwise, Program, Strings};
+use super::program::{Arg, Otherwise, Program, Slot, Strings};
 use super::stub;
 use crate::model::{CapSet, KindSet};
 
@@ -94,16 +94,16 @@ impl Program {
             _ => Program::flags(Otherwise::GoTo(opened + 3)),
         };
         let name = path.to_bytes().to_vec();
-        self.push(Call::OpenDirectory(name.clone()), libc::SYS_openat2, &args, flags | stub::STORE);
+        self.push(Call::OpenDirectory(name.clone()), libc::SYS_openat2, &args, flags | Slot::FIRST.kept());
         let call = Call::Fchdir(String::from_utf8_lossy(&name).into_owned());
-        self.push(call, libc::SYS_fchdir, &[Arg::Number(0)], Program::flags(otherwise) | stub::LOAD);
-        self.push(Call::Close, libc::SYS_close, &[Arg::Number(0)], stub::LOAD | stub::CONTINUE);
+        self.push(call, libc::SYS_fchdir, &[Arg::Word(Slot::FIRST)], Program::flags(otherwise) | stub::LOAD);
+        self.push(Call::Close, libc::SYS_close, &[Arg::Word(Slot::FIRST)], stub::LOAD | stub::CONTINUE);
     }
 
     /// Makes sure that the working directory lies below the root: getcwd(2) says `(unreachable)` where it does not, and this fails with
     /// `EXDEV`.
     pub fn check_directory(&mut self, otherwise: Otherwise) {
-        let args = [Arg::Scratch, Arg::Number(stub::SCRATCH_SIZE as i64)];
+        let args = [Arg::Word(Slot::FIRST), Arg::Number(stub::SCRATCH_SIZE as i64)];
         self.push(Call::Getcwd, libc::SYS_getcwd, &args, Program::flags(otherwise) | stub::ABSOLUTE);
     }
 
@@ -195,11 +195,11 @@ impl Program {
     /// `proc` has to be of one's own pid namespace.
     pub fn set_context(&mut self, proc: BorrowedFd<'_>, attr: &CString, label: &[u8]) {
         let args = [self.fd(proc), self.text(attr), Arg::Number((libc::O_WRONLY | libc::O_CLOEXEC).into())];
-        self.push(Call::Openat(attr.to_bytes().to_vec()), libc::SYS_openat, &args, stub::STORE);
-        let args = [Arg::Number(0), self.bytes(label), Arg::Number(label.len() as i64)];
+        self.push(Call::Openat(attr.to_bytes().to_vec()), libc::SYS_openat, &args, Slot::FIRST.kept());
+        let args = [Arg::Word(Slot::FIRST), self.bytes(label), Arg::Number(label.len() as i64)];
         let call = Call::WriteText { path: attr.to_bytes().to_vec(), text: label.to_vec() };
         self.push(call, libc::SYS_write, &args, stub::LOAD);
-        self.push(Call::Close, libc::SYS_close, &[Arg::Number(0)], stub::LOAD | stub::CONTINUE);
+        self.push(Call::Close, libc::SYS_close, &[Arg::Word(Slot::FIRST)], stub::LOAD | stub::CONTINUE);
     }
 
     /// Makes a child whose parent is the parent of whoever makes the call: clone(2) with `CLONE_PARENT`. The child goes on; the caller
@@ -207,7 +207,7 @@ impl Program {
     pub fn fork_sibling(&mut self) -> usize {
         let at = self.here();
         let flags = i64::from(libc::CLONE_PARENT | libc::SIGCHLD);
-        self.push(Call::Clone, libc::SYS_clone, &[Arg::Number(flags)], stub::CLONE | stub::STORE);
+        self.push(Call::Clone, libc::SYS_clone, &[Arg::Number(flags)], stub::CLONE | Slot::FIRST.kept());
         at
     }
 
@@ -223,8 +223,8 @@ impl Program {
 
     /// Makes the own process group the one in the foreground of a terminal: getpid(2), `TIOCSPGRP`. SIGTTOU has to be blocked.
     pub fn to_foreground(&mut self, terminal: BorrowedFd<'_>) {
-        self.push(Call::Getpid, libc::SYS_getpid, &[], stub::STORE);
-        let args = [self.fd(terminal), Arg::Number(libc::TIOCSPGRP as i64), Arg::Scratch];
+        self.push(Call::Getpid, libc::SYS_getpid, &[], Slot::FIRST.kept());
+        let args = [self.fd(terminal), Arg::Number(libc::TIOCSPGRP as i64), Arg::Word(Slot::FIRST)];
         self.add(Call::Ioctl("TIOCSPGRP"), libc::SYS_ioctl, &args, Otherwise::Stop);
     }
 
@@ -250,13 +250,13 @@ impl Program {
     /// Reads from a pipe until its other end is closed: read(2). Nobody ever writes to it.
     pub fn wait_for_end(&mut self, pipe: BorrowedFd<'_>) {
         // The pid of the child stays where it is in the scratch memory: nothing is read, the answer is all there is to know.
-        let args = [self.fd(pipe), Arg::ScratchBehind, Arg::Number(1)];
+        let args = [self.fd(pipe), Arg::Word(Slot::SECOND), Arg::Number(1)];
         self.add(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Otherwise::GoOn);
     }
 
     /// Kills the process group of the child that [`Program::fork_sibling`] made: kill(2).
     pub fn kill_group(&mut self) {
-        let args = [Arg::Number(0), Arg::Number(libc::SIGKILL.into())];
+        let args = [Arg::Word(Slot::FIRST), Arg::Number(libc::SIGKILL.into())];
         self.push(Call::Kill, libc::SYS_kill, &args, stub::LOAD_NEGATED | stub::CONTINUE | stub::QUIET);
     }
 

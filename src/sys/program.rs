@@ -19,10 +19,28 @@ pub(super) enum Arg {
     Number(i64),
     /// A pointer into the data of the program.
     Data(usize),
-    /// A pointer to the scratch memory.
-    Scratch,
-    /// A pointer to the scratch memory behind the word that a call has kept there.
-    ScratchBehind,
+    /// A pointer to a word of the scratch memory.
+    Word(Slot),
+}
+
+/// A word of the scratch memory: what one call answers and another one takes. The first is for whoever needs one for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u16);
+
+impl Slot {
+    /// The first word.
+    pub const FIRST: Slot = Slot(0);
+    /// The second one.
+    pub const SECOND: Slot = Slot(1);
+
+    /// The flags that keep an answer in it.
+    pub(super) const fn kept(self) -> u64 {
+        stub::STORE | (self.0 as u64) << 16
+    }
+
+    const fn offset(self) -> u64 {
+        self.0 as u64 * 8
+    }
 }
 
 #[derive(Debug)]
@@ -61,6 +79,8 @@ pub struct Program {
     data: Vec<u8>,
     /// Places in `data` that hold pointers into `data`.
     pointers: Vec<usize>,
+    /// Places in `data` that hold pointers into the scratch memory.
+    scratch_pointers: Vec<usize>,
     inherited: Vec<RawFd>,
     step: usize,
 }
@@ -163,23 +183,46 @@ impl Program {
         Strings(at)
     }
 
-    /// Returns the data with its pointers counted from `base`.
-    fn data_at(&self, base: u64) -> Vec<u8> {
+    /// Returns the data with its pointers counted from `base`, and those to the scratch memory from `scratch`.
+    fn data_at(&self, base: u64, scratch: u64) -> Vec<u8> {
         let mut data = self.data.clone();
-        for &place in &self.pointers {
-            if let Some(word) = data[place..].first_chunk_mut::<8>() {
-                *word = (u64::from_ne_bytes(*word) + base).to_ne_bytes();
+        for (places, base) in [(&self.pointers, base), (&self.scratch_pointers, scratch)] {
+            for &place in places {
+                if let Some(word) = data[place..].first_chunk_mut::<8>() {
+                    *word = (u64::from_ne_bytes(*word) + base).to_ne_bytes();
+                }
             }
         }
         data
+    }
+
+    /// A structure of words, some of which point to data or to the scratch memory.
+    pub(super) fn structure(&mut self, words: &[Arg]) -> Arg {
+        let bytes = self.words(&vec![0; words.len()]);
+        let Arg::Data(at) = bytes else { return bytes };
+        for (index, word) in words.iter().enumerate() {
+            let place = at + index * 8;
+            let value = match *word {
+                Arg::Number(number) => number as u64,
+                Arg::Data(target) => {
+                    self.pointers.push(place);
+                    target as u64
+                }
+                Arg::Word(slot) => {
+                    self.scratch_pointers.push(place);
+                    slot.offset()
+                }
+            };
+            self.data[place..place + 8].copy_from_slice(&value.to_ne_bytes());
+        }
+        bytes
     }
 
     fn resolve(arg: Arg, data: u64, scratch: u64) -> u64 {
         match arg {
             Arg::Number(number) => number as u64,
             Arg::Data(at) => data + at as u64,
-            Arg::Scratch => scratch,
-            Arg::ScratchBehind => scratch + 8,
+            Arg::Word(slot) => scratch + slot.offset(),
         }
     }
 
@@ -197,29 +240,28 @@ impl Program {
             }
             tail.extend_from_slice(&record.flags.to_le_bytes());
         }
-        tail.extend_from_slice(&self.data_at(data_at));
+        tail.extend_from_slice(&self.data_at(data_at, stub::SCRATCH));
         stub::seal(&stub::image(report.as_raw_fd(), &tail))
     }
 
     /// Makes the calls in this process, and returns the failure that stopped it; `tell` hears of those that did not.
     ///
-    /// Returns only when a call fails that has to succeed, or the list has no exec. There may be no clone(2) in it.
+    /// Returns only when a call fails that has to succeed, or the list has no exec. There may be no clone(2) in it, and no comparison.
     ///
     /// # Errors
     /// The call that failed.
     pub fn run(&self, mut tell: impl FnMut(Failure)) -> Result<(), Failure> {
         // The pointers in it are counted from where it lies, and the texts that they lead to lie in `self.data`, which does not move.
-        let data = self.data_at(self.data.as_ptr() as u64);
-        let base = data.as_ptr() as u64;
         let mut scratch = [0u64; (stub::SCRATCH_SIZE / 8) as usize];
         let scratch_at = scratch.as_mut_ptr() as u64;
+        let data = self.data_at(self.data.as_ptr() as u64, scratch_at);
+        let base = data.as_ptr() as u64;
         let mut place = 0;
         while let Some(record) = self.records.get(place) {
             let mut args = record.args.map(|arg| Program::resolve(arg, base, scratch_at));
-            // SAFETY: `scratch` is alive and nothing else refers to it.
-            let kept = unsafe { std::ptr::read_volatile(scratch_at as *const u64) };
             if record.flags & stub::LOAD != 0 {
-                args[0] = kept;
+                // SAFETY: the methods that set this flag point to a word of `scratch`, which is alive; nothing else refers to it.
+                args[0] = unsafe { std::ptr::read_volatile(args[0] as *const u64) };
             }
             // SAFETY: the typed methods that add records make sure that every pointer leads to what the call reads, in `data`, or to
             // the scratch memory, which is as large as any call of theirs may write.
@@ -227,7 +269,10 @@ impl Program {
             let mut failed = (answer == -1).then(Errno::last);
             if failed.is_none() && record.flags & stub::STORE != 0 {
                 // SAFETY: as above.
-                unsafe { std::ptr::write_volatile(scratch_at as *mut u64, answer as u64) };
+                unsafe {
+                    let word = (scratch_at as *mut u64).add((record.flags >> 16) as u16 as usize);
+                    std::ptr::write_volatile(word, answer as u64);
+                };
             }
             // SAFETY: as above.
             let first = unsafe { std::ptr::read_volatile(scratch_at as *const u8) };

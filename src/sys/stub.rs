@@ -1,4 +1,4 @@
-//! The stub: a program of some 250 bytes that makes the system calls of a [`Program`](super::program::Program), one after the other.
+//! The stub: a program of some 330 bytes that makes the system calls of a [`Program`](super::program::Program), one after the other.
 //!
 //! It is what enters a target in nsx's place. A process that a target can see must not be nsx: whoever may look at `/proc/PID/exe` there
 //! could keep the file open and overwrite it once nsx has ended, and an interpreter line `#!/proc/self/exe` would run nsx inside. The stub
@@ -22,16 +22,25 @@ pub(super) const SCRATCH_SIZE: u64 = 4096;
 pub(super) const CONTINUE: u64 = 1;
 /// The call is clone(2): the child goes on, the parent says the pid and continues at the record whose index is in the upper half.
 pub(super) const CLONE: u64 = 1 << 1;
-/// Keep the answer at the start of the scratch memory.
+/// Keep the answer in the word of the scratch memory whose number is in bits 16 to 31.
 pub(super) const STORE: u64 = 1 << 2;
-/// Take what was kept as the first argument.
+/// The first argument is a pointer to what is meant.
 pub(super) const LOAD: u64 = 1 << 3;
-/// Take what was kept, negated, as the first argument.
+/// The first argument is a pointer to what is meant, negated.
 pub(super) const LOAD_NEGATED: u64 = 1 << 4;
 /// The call has written a path to the scratch memory, which has to be absolute; `EXDEV` where it is not.
 pub(super) const ABSOLUTE: u64 = 1 << 5;
 /// Say nothing of a failure.
 pub(super) const QUIET: u64 = 1 << 6;
+/// No call: if the word that the first argument points to, after `and` with the second, is the word that the third points to, go on at
+/// the record whose index is in the upper half.
+pub(super) const COMPARE: u64 = 1 << 7;
+/// No call: copy the word that the first argument points to to where the second points.
+pub(super) const COPY: u64 = 1 << 8;
+/// The second argument is a pointer to what is meant.
+pub(super) const LOAD_SECOND: u64 = 1 << 9;
+/// The third argument is a pointer to what is meant.
+pub(super) const LOAD_THIRD: u64 = 1 << 10;
 
 /// How many bytes a record has: the number of the call, six arguments, flags.
 pub(super) const RECORD: usize = 64;
@@ -58,26 +67,36 @@ std::arch::global_asm!(
     "mov r9, [rbx + 48]",
     "mov r13, [rbx + 56]",
     "mov r14d, {scratch}",
-    "test r13b, {load}",
+    "test r13d, {compare} | {copy}",
+    "jnz 11f",
+    "test r13d, {load} | {load_negated}",
     "jz 3f",
-    "mov rdi, [r14]",
-    "3: test r13b, {load_negated}",
-    "jz 4f",
-    "mov rdi, [r14]",
+    "mov rdi, [rdi]",
+    "test r13d, {load_negated}",
+    "jz 3f",
     "neg rdi",
+    "3: test r13d, {load_second}",
+    "jz 10f",
+    "mov rsi, [rsi]",
+    "10: test r13d, {load_third}",
+    "jz 4f",
+    "mov rdx, [rdx]",
     "4: syscall",
     "cmp rax, -4095",
     "jae 8f",
-    "test r13b, {store}",
+    "test r13d, {store}",
     "jz 5f",
-    "mov [r14], rax",
-    "5: test r13b, {absolute}",
+    "mov rcx, r13",
+    "shr rcx, 16",
+    "movzx ecx, cx",
+    "mov [r14 + rcx * 8], rax",
+    "5: test r13d, {absolute}",
     "jz 6f",
     "cmp byte ptr [r14], 47",
     "je 6f",
     "mov rax, -{exdev}",
     "jmp 8f",
-    "6: test r13b, {clone}",
+    "6: test r13d, {clone}",
     "jz 7f",
     "test rax, rax",
     "jz 7f",
@@ -91,10 +110,10 @@ std::arch::global_asm!(
     "7: inc r12",
     "add rbx, {record}",
     "jmp 2b",
-    "8: test r13b, {quiet}",
+    "8: test r13d, {quiet}",
     "jnz 9f",
     "call 20f",
-    "9: test r13b, {go_on}",
+    "9: test r13d, {go_on}",
     "jz 22f",
     "shr r13, 32",
     "jz 7b",
@@ -102,6 +121,16 @@ std::arch::global_asm!(
     "22: mov edi, 1",
     "mov eax, {exit_group}",
     "syscall",
+    "11: mov rax, [rdi]",
+    "test r13d, {copy}",
+    "jz 12f",
+    "mov [rsi], rax",
+    "jmp 7b",
+    "12: and rax, rsi",
+    "cmp rax, [rdx]",
+    "jne 7b",
+    "shr r13, 32",
+    "jmp 23b",
     "20: push rax",
     "mov dword ptr [rsp + 4], r12d",
     "mov edi, r15d",
@@ -117,6 +146,10 @@ std::arch::global_asm!(
     scratch = const SCRATCH,
     load = const LOAD,
     load_negated = const LOAD_NEGATED,
+    load_second = const LOAD_SECOND,
+    load_third = const LOAD_THIRD,
+    compare = const COMPARE,
+    copy = const COPY,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
@@ -144,19 +177,30 @@ std::arch::global_asm!(
     "ldp x2, x3, [x19, #24]",
     "ldp x4, x5, [x19, #40]",
     "ldr x23, [x19, #56]",
+    "tst x23, #{copy}",
+    "b.ne 11f",
+    "tst x23, #{compare}",
+    "b.ne 12f",
     "tst x23, #{load}",
     "b.eq 3f",
-    "ldr x0, [x22]",
+    "ldr x0, [x0]",
     "3: tst x23, #{load_negated}",
-    "b.eq 4f",
-    "ldr x0, [x22]",
+    "b.eq 10f",
+    "ldr x0, [x0]",
     "neg x0, x0",
+    "10: tst x23, #{load_second}",
+    "b.eq 13f",
+    "ldr x1, [x1]",
+    "13: tst x23, #{load_third}",
+    "b.eq 4f",
+    "ldr x2, [x2]",
     "4: svc #0",
     "cmn x0, #4095",
     "b.hs 8f",
     "tst x23, #{store}",
     "b.eq 5f",
-    "str x0, [x22]",
+    "ubfx x9, x23, #16, #16",
+    "str x0, [x22, x9, lsl #3]",
     "5: tst x23, #{absolute}",
     "b.eq 6f",
     "ldrb w9, [x22]",
@@ -188,6 +232,16 @@ std::arch::global_asm!(
     "22: mov x0, #1",
     "mov x8, #{exit_group}",
     "svc #0",
+    "11: ldr x9, [x0]",
+    "str x9, [x1]",
+    "b 7b",
+    "12: ldr x9, [x0]",
+    "and x9, x9, x1",
+    "ldr x10, [x2]",
+    "cmp x9, x10",
+    "b.ne 7b",
+    "lsr x21, x23, #32",
+    "b 23b",
     "20: sub sp, sp, #16",
     "stp w0, w21, [sp]",
     "mov x0, x20",
@@ -203,6 +257,10 @@ std::arch::global_asm!(
     scratch = const SCRATCH,
     load = const LOAD,
     load_negated = const LOAD_NEGATED,
+    load_second = const LOAD_SECOND,
+    load_third = const LOAD_THIRD,
+    compare = const COMPARE,
+    copy = const COPY,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
