@@ -251,6 +251,12 @@ impl KindSet {
         KindSet(self.0 | 1 << kind as u8)
     }
 
+    /// Returns this set without `kind`.
+    #[must_use]
+    pub const fn without(self, kind: NsKind) -> KindSet {
+        KindSet(self.0 & !(1 << kind as u8))
+    }
+
     /// Says whether `kind` is in the set.
     pub const fn contains(self, kind: NsKind) -> bool {
         self.0 & (1 << kind as u8) != 0

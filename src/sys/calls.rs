@@ -3,6 +3,8 @@
 //! Every method names its man page; arguments that others chose (paths, names of files) come as bytes without NUL. Not here: in which
 //! order they make sense (`launch::plan`).
 
+pub mod build;
+
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
 

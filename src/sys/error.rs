@@ -126,6 +126,15 @@ pub enum Call {
     PosixSpawn,
     /// exit_group(2).
     Exit,
+    /// A call that builds a sandbox, with its arguments as text.
+    Build {
+        /// Its name.
+        name: &'static str,
+        /// Its arguments.
+        args: String,
+    },
+    /// No call: a program goes on elsewhere, or keeps something.
+    Step(&'static str),
     /// pidfd_open(2) of a process.
     PidfdOpen(u32),
     /// pidfd_getfd(2) of a descriptor.
@@ -210,6 +219,8 @@ impl fmt::Display for Call {
             Call::Execve(path) => write!(f, "execve({})", text(path)),
             Call::PosixSpawn => write!(f, "posix_spawn"),
             Call::Exit => write!(f, "exit_group"),
+            Call::Build { name, args } => write!(f, "{name}({args})"),
+            Call::Step(what) => write!(f, "{what}"),
             Call::PidfdOpen(pid) => write!(f, "pidfd_open({pid})"),
             Call::PidfdGetfd(fd) => write!(f, "pidfd_getfd({fd})"),
             Call::Listmount(id) => write!(f, "listmount(mnt_ns_id={id})"),

@@ -1,0 +1,574 @@
+//! The calls of a [`Program`] that build a sandbox: new namespaces, mounts, and what its first process lives by.
+//!
+//! What one call answers and another takes goes through a [`Slot`]. Paths are those of whoever makes the call, at that moment. Not here: in
+//! which order they make sense (`launch::run`).
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::model::{KindSet, NsKind};
+use crate::sys::error::Call;
+use crate::sys::program::{Arg, Otherwise, Program, Slot, Strings};
+use crate::sys::stub;
+
+/// System call numbers of the mount API and of clone3(2), the same on all architectures.
+const SYS_OPEN_TREE: libc::c_long = 428;
+const SYS_MOVE_MOUNT: libc::c_long = 429;
+const SYS_FSOPEN: libc::c_long = 430;
+const SYS_FSCONFIG: libc::c_long = 431;
+const SYS_FSMOUNT: libc::c_long = 432;
+const SYS_CLONE3: libc::c_long = 435;
+const SYS_MOUNT_SETATTR: libc::c_long = 442;
+
+/// Attributes of a mount, see mount_setattr(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountAttributes {
+    /// Nothing is written through it.
+    pub read_only: bool,
+    /// No suid programs.
+    pub nosuid: bool,
+    /// No device nodes.
+    pub nodev: bool,
+    /// No programs.
+    pub noexec: bool,
+}
+
+impl MountAttributes {
+    /// Returns the `MOUNT_ATTR_…` bits.
+    pub(in crate::sys) fn bits(self) -> u64 {
+        u64::from(self.read_only)
+            | u64::from(self.nosuid) << 1
+            | u64::from(self.nodev) << 2
+            | u64::from(self.noexec) << 3
+    }
+
+    fn flags(self) -> i64 {
+        let flags = [
+            (self.read_only, libc::MS_RDONLY),
+            (self.nosuid, libc::MS_NOSUID),
+            (self.nodev, libc::MS_NODEV),
+            (self.noexec, libc::MS_NOEXEC),
+        ];
+        flags.iter().filter(|(is, _)| *is).fold(0, |all, (_, flag)| all | *flag as i64)
+    }
+
+    /// Returns the names, for a reader: with `between` between them and `before` before each.
+    pub(in crate::sys) fn names(self, before: &str, between: &str) -> String {
+        let names =
+            [(self.read_only, "RDONLY"), (self.nosuid, "NOSUID"), (self.nodev, "NODEV"), (self.noexec, "NOEXEC")];
+        let names: Vec<String> =
+            names.iter().filter(|(is, _)| *is).map(|(_, name)| format!("{before}{name}")).collect();
+        if names.is_empty() { "0".to_owned() } else { names.join(between) }
+    }
+}
+
+/// A tree of mounts: one that a call of the list has opened, or a descriptor that is open already.
+#[derive(Clone, Copy, Debug)]
+pub enum MountTree<'a> {
+    /// In this slot.
+    Slot(Slot),
+    /// Behind this descriptor.
+    Fd(BorrowedFd<'a>),
+}
+
+fn shown(path: &CString) -> String {
+    path.to_bytes().escape_ascii().to_string()
+}
+
+/// The `CLONE_NEW…` flags of kinds, as text.
+pub(in crate::sys) fn clone_names(kinds: KindSet) -> String {
+    let names: Vec<String> = kinds
+        .iter()
+        .map(|kind| match kind {
+            NsKind::Mnt => "CLONE_NEWNS".to_owned(),
+            kind => format!("CLONE_NEW{}", kind.name().to_ascii_uppercase()),
+        })
+        .collect();
+    names.join("|")
+}
+
+fn clone_flags(kinds: KindSet) -> i64 {
+    kinds.iter().fold(0, |flags, kind| flags | i64::from(kind.clone_flag()))
+}
+
+impl Program {
+    fn build(&mut self, name: &'static str, shown: String, number: libc::c_long, args: &[Arg], flags: u64) {
+        self.push(Call::Build { name, args: shown }, number, args, flags);
+    }
+
+    /// Makes a child in new namespaces whose parent is the parent of whoever makes the call: clone3(2). The child goes on with the next
+    /// call; the caller reports its pid and goes on where [`Program::patch`] says. A pidfd of it is kept in `pidfd`, and the pid in the
+    /// first slot; `cgroup` is the directory of a v2 cgroup that it is born into.
+    ///
+    /// # Kernel
+    /// Linux 5.7. Absent: `ENOSYS`, or whatever a filter says; see [`Program::clone_plainly`].
+    pub fn clone_into(&mut self, kinds: KindSet, cgroup: Option<BorrowedFd<'_>>, pidfd: Slot) -> usize {
+        const CLONE_INTO_CGROUP: i64 = 0x2_0000_0000;
+        let mut flags = clone_flags(kinds) | i64::from(libc::CLONE_PARENT) | i64::from(libc::CLONE_PIDFD);
+        let mut text = format!("{}|CLONE_PARENT|CLONE_PIDFD", clone_names(kinds));
+        let mut cgroup_fd = Arg::Number(0);
+        if let Some(cgroup) = cgroup {
+            flags |= CLONE_INTO_CGROUP;
+            text.push_str("|CLONE_INTO_CGROUP");
+            cgroup_fd = self.fd(cgroup);
+        }
+        let none = Arg::Number(0);
+        // struct clone_args; the exit signal is that of the caller, as CLONE_PARENT has it.
+        let words = [Arg::Number(flags), Arg::Word(pidfd), none, none, none, none, none, none, none, none, cgroup_fd];
+        let args = [self.structure(&words), Arg::Number(words.len() as i64 * 8)];
+        let at = self.here();
+        self.build("clone3", text, SYS_CLONE3, &args, stub::CLONE | Slot::FIRST.kept());
+        at
+    }
+
+    /// As [`Program::clone_into`], by clone(2): for kernels and filters that refuse clone3(2). It knows neither cgroups nor time namespaces.
+    pub fn clone_plainly(&mut self, kinds: KindSet, pidfd: Slot) -> usize {
+        let kinds = kinds.without(NsKind::Time);
+        let flags = clone_flags(kinds) | i64::from(libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD);
+        let at = self.here();
+        let text = format!("{}|CLONE_PARENT|CLONE_PIDFD", clone_names(kinds));
+        let args = [Arg::Number(flags), Arg::Number(0), Arg::Word(pidfd)];
+        self.build("clone", text, libc::SYS_clone, &args, stub::CLONE | Slot::FIRST.kept());
+        at
+    }
+
+    /// Makes a child: clone(2). The child goes on with the next call, the caller where [`Program::patch`] says; the pid is kept in the
+    /// first slot.
+    pub fn fork(&mut self) -> usize {
+        let at = self.here();
+        self.build(
+            "clone",
+            "SIGCHLD".into(),
+            libc::SYS_clone,
+            &[Arg::Number(libc::SIGCHLD.into())],
+            stub::CLONE | Slot::FIRST.kept(),
+        );
+        at
+    }
+
+    /// Leaves these namespaces for new ones; a pid or time namespace is that of children only: unshare(2).
+    pub fn unshare(&mut self, kinds: KindSet) {
+        let args = [Arg::Number(clone_flags(kinds))];
+        self.build("unshare", clone_names(kinds), libc::SYS_unshare, &args, 0);
+    }
+
+    /// Writes a text to a file: openat(2), write(2), close(2).
+    pub fn write_file(&mut self, path: &CString, text: &[u8], otherwise: Otherwise) {
+        let args = [
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.text(path),
+            Arg::Number((libc::O_WRONLY | libc::O_CLOEXEC).into()),
+        ];
+        let opened = self.here();
+        let flags = match otherwise {
+            Otherwise::Stop => 0,
+            _ => Program::flags(Otherwise::GoTo(opened + 3)),
+        };
+        self.push(Call::Openat(path.to_bytes().to_vec()), libc::SYS_openat, &args, flags | Slot::FIRST.kept());
+        let args = [Arg::Word(Slot::FIRST), self.bytes(text), Arg::Number(text.len() as i64)];
+        let call = Call::WriteText { path: path.to_bytes().to_vec(), text: text.to_vec() };
+        self.push(call, libc::SYS_write, &args, Program::flags(otherwise) | stub::LOAD);
+        self.close_slot(Slot::FIRST);
+    }
+
+    /// Closes what a slot holds: close(2).
+    pub fn close_slot(&mut self, slot: Slot) {
+        self.push(Call::Close, libc::SYS_close, &[Arg::Word(slot)], stub::LOAD | stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Makes a copy of a mount, or of all below a path, that nobody sees before it is attached: open_tree(2).
+    ///
+    /// # Kernel
+    /// Linux 5.2.
+    pub fn open_tree(&mut self, path: &CString, recursive: bool, slot: Slot, otherwise: Otherwise) {
+        const OPEN_TREE_CLONE: i64 = 1;
+        const AT_RECURSIVE: i64 = 0x8000;
+        let flags = OPEN_TREE_CLONE | i64::from(libc::O_CLOEXEC) | if recursive { AT_RECURSIVE } else { 0 };
+        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(flags)];
+        let text = format!("{}, OPEN_TREE_CLONE{}", shown(path), if recursive { "|AT_RECURSIVE" } else { "" });
+        self.build("open_tree", text, SYS_OPEN_TREE, &args, Program::flags(otherwise) | slot.kept());
+    }
+
+    /// Changes the attributes of a tree of mounts, and has nothing spread to or from it: mount_setattr(2) with `AT_RECURSIVE`.
+    ///
+    /// # Kernel
+    /// Linux 5.12.
+    pub fn set_attributes(&mut self, tree: Slot, attributes: MountAttributes) {
+        const AT_RECURSIVE: i64 = 0x8000;
+        let words = [attributes.bits(), 0, libc::MS_PRIVATE, 0];
+        let args = [
+            Arg::Word(tree),
+            self.bytes(b"\0"),
+            Arg::Number(i64::from(libc::AT_EMPTY_PATH) | AT_RECURSIVE),
+            self.words(&words),
+            Arg::Number(size_of_val(&words) as i64),
+        ];
+        let text = format!("AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
+        self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, stub::LOAD);
+    }
+
+    /// Makes a file system that nobody sees before it is attached: fsopen(2), fsconfig(2), fsmount(2).
+    ///
+    /// # Kernel
+    /// Linux 5.2.
+    pub fn make_file_system(&mut self, kind: &CString, attributes: MountAttributes, slot: Slot, otherwise: Otherwise) {
+        const FSOPEN_CLOEXEC: i64 = 1;
+        const FSCONFIG_CMD_CREATE: i64 = 6;
+        const FSMOUNT_CLOEXEC: i64 = 1;
+        let first = self.here();
+        let flags = match otherwise {
+            Otherwise::Stop => 0,
+            Otherwise::GoTo(_) => Program::flags(otherwise),
+            Otherwise::GoOn => Program::flags(Otherwise::GoTo(first + 4)),
+        };
+        let args = [self.text(kind), Arg::Number(FSOPEN_CLOEXEC)];
+        self.build("fsopen", shown(kind), SYS_FSOPEN, &args, flags | Slot::FIRST.kept());
+        let none = Arg::Number(0);
+        let args = [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_CMD_CREATE), none, none, none];
+        self.build("fsconfig", "FSCONFIG_CMD_CREATE".into(), SYS_FSCONFIG, &args, flags | stub::LOAD);
+        let args = [Arg::Word(Slot::FIRST), Arg::Number(FSMOUNT_CLOEXEC), Arg::Number(attributes.bits() as i64)];
+        let text = attributes.names("MOUNT_ATTR_", "|");
+        self.build("fsmount", text, SYS_FSMOUNT, &args, flags | stub::LOAD | slot.kept());
+        self.close_slot(Slot::FIRST);
+    }
+
+    /// Attaches a tree of mounts at a path, and closes it: move_mount(2). Failures of a tree that is not there are not told.
+    pub fn attach(&mut self, tree: MountTree<'_>, path: &CString, otherwise: Otherwise) {
+        let (from, flags) = match tree {
+            MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
+            MountTree::Fd(fd) => (self.fd(fd), 0),
+        };
+        let args = [
+            from,
+            self.bytes(b"\0"),
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.text(path),
+            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
+        ];
+        self.push(Call::MoveMount(path.to_bytes().to_vec()), SYS_MOVE_MOUNT, &args, Program::flags(otherwise) | flags);
+        match tree {
+            MountTree::Slot(slot) => self.close_slot(slot),
+            MountTree::Fd(fd) => {
+                let args = [self.fd(fd)];
+                self.push(Call::Close, libc::SYS_close, &args, stub::CONTINUE | stub::QUIET);
+            }
+        }
+    }
+
+    /// Makes a tree of mounts the root directory, and lets go of the old one: move_mount(2), fchdir(2), pivot_root(2), umount2(2). See
+    /// pivot_root(2), "pivot_root(".", ".")", for why the old root is then found at `.`.
+    pub fn change_root(&mut self, tree: MountTree<'_>) {
+        let (from, flags) = match tree {
+            MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
+            MountTree::Fd(fd) => (self.fd(fd), 0),
+        };
+        let args = [
+            from,
+            self.bytes(b"\0"),
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.bytes(b"/\0"),
+            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
+        ];
+        self.push(Call::MoveMount(b"/".to_vec()), SYS_MOVE_MOUNT, &args, flags);
+        self.push(Call::Fchdir("the new root".into()), libc::SYS_fchdir, &[from], flags);
+        let here = self.bytes(b".\0");
+        self.build("pivot_root", "., .".into(), libc::SYS_pivot_root, &[here, here], 0);
+        let args = [here, Arg::Number(libc::MNT_DETACH.into())];
+        self.build("umount2", "., MNT_DETACH".into(), libc::SYS_umount2, &args, 0);
+        self.chdir_root();
+        match tree {
+            MountTree::Slot(slot) => self.close_slot(slot),
+            MountTree::Fd(_) => self.push(Call::Close, libc::SYS_close, &[from], stub::CONTINUE | stub::QUIET),
+        }
+    }
+
+    /// Mounts a new file system: mount(2).
+    pub fn mount(
+        &mut self,
+        kind: &CString,
+        path: &CString,
+        attributes: MountAttributes,
+        options: &CString,
+        otherwise: Otherwise,
+    ) {
+        let name = self.text(kind);
+        let args = [name, self.text(path), name, Arg::Number(attributes.flags()), self.text(options)];
+        let mut text = format!("{}, {}, {}", shown(kind), shown(path), attributes.names("MS_", "|"));
+        if !options.is_empty() {
+            text.push_str(", ");
+            text.push_str(&shown(options));
+        }
+        self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
+    }
+
+    /// Shows a file or a directory at another place: mount(2) with `MS_BIND`.
+    pub fn bind(&mut self, source: &CString, path: &CString, otherwise: Otherwise) {
+        let flags = (libc::MS_BIND | libc::MS_REC) as i64;
+        let args = [self.text(source), self.text(path), Arg::Number(0), Arg::Number(flags), Arg::Number(0)];
+        let text = format!("{}, {}, MS_BIND|MS_REC", shown(source), shown(path));
+        self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
+    }
+
+    /// Changes the attributes of the mount at a path: mount(2) with `MS_REMOUNT | MS_BIND`.
+    pub fn remount(&mut self, path: &CString, attributes: MountAttributes, otherwise: Otherwise) {
+        let flags = (libc::MS_REMOUNT | libc::MS_BIND) as i64 | attributes.flags();
+        let args = [Arg::Number(0), self.text(path), Arg::Number(0), Arg::Number(flags), Arg::Number(0)];
+        let text = format!("{}, MS_REMOUNT|MS_BIND|{}", shown(path), attributes.names("MS_", "|"));
+        self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
+    }
+
+    /// Makes a directory: mkdirat(2). One that is there already is as good.
+    pub fn make_directory(&mut self, path: &CString, mode: u32) {
+        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode.into())];
+        self.push(Call::Mkdirat(path.to_bytes().to_vec()), libc::SYS_mkdirat, &args, stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Makes an empty file: mknodat(2). One that is there already is as good.
+    pub fn make_file(&mut self, path: &CString) {
+        let mode = i64::from(libc::S_IFREG | 0o666);
+        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode), Arg::Number(0)];
+        self.build(
+            "mknodat",
+            format!("{}, S_IFREG", shown(path)),
+            libc::SYS_mknodat,
+            &args,
+            stub::CONTINUE | stub::QUIET,
+        );
+    }
+
+    /// Makes a symbolic link: symlinkat(2).
+    pub fn make_link(&mut self, to: &CString, path: &CString) {
+        let args = [self.text(to), Arg::Number(libc::AT_FDCWD.into()), self.text(path)];
+        self.build("symlinkat", format!("{}, {}", shown(to), shown(path)), libc::SYS_symlinkat, &args, 0);
+    }
+
+    /// Sets the permissions that files are not made with: umask(2).
+    pub fn set_umask(&mut self, mask: u32) {
+        self.build("umask", format!("{mask:#o}"), libc::SYS_umask, &[Arg::Number(mask.into())], 0);
+    }
+
+    /// Sets the host name: sethostname(2).
+    pub fn set_host_name(&mut self, name: &[u8]) {
+        let args = [self.bytes(name), Arg::Number(name.len() as i64)];
+        self.build("sethostname", name.escape_ascii().to_string(), libc::SYS_sethostname, &args, 0);
+    }
+
+    /// Brings the loopback interface up: `SIOCSIFFLAGS`, see netdevice(7).
+    pub fn loopback_up(&mut self) {
+        let kind = i64::from(libc::SOCK_DGRAM | libc::SOCK_CLOEXEC);
+        let args = [Arg::Number(libc::AF_INET.into()), Arg::Number(kind), Arg::Number(0)];
+        // A kernel without IPv4 has nothing to bring up.
+        let skip = Program::flags(Otherwise::GoTo(self.here() + 3)) | stub::QUIET;
+        self.push(Call::Socket("AF_INET"), libc::SYS_socket, &args, skip | Slot::FIRST.kept());
+        let mut request = [0u8; 40];
+        request[..2].copy_from_slice(b"lo");
+        request[16..18].copy_from_slice(&(libc::IFF_UP as i16).to_ne_bytes());
+        let args = [Arg::Word(Slot::FIRST), Arg::Number(libc::SIOCSIFFLAGS as i64), self.bytes(&request)];
+        self.push(Call::Ioctl("SIOCSIFFLAGS, lo, IFF_UP"), libc::SYS_ioctl, &args, stub::LOAD | stub::CONTINUE);
+        self.close_slot(Slot::FIRST);
+    }
+
+    /// Sets a resource limit of one's own: prlimit64(2).
+    pub fn set_rlimit(&mut self, resource: u32, name: &str, soft: Option<u64>, hard: Option<u64>) {
+        let limits = [soft.unwrap_or(u64::MAX), hard.unwrap_or(u64::MAX)];
+        let args = [Arg::Number(0), Arg::Number(resource.into()), self.words(&limits), Arg::Number(0)];
+        let shown = |limit: Option<u64>| limit.map_or("RLIM_INFINITY".to_owned(), |limit| limit.to_string());
+        let text = format!("RLIMIT_{}, {}, {}", name.to_ascii_uppercase(), shown(soft), shown(hard));
+        self.build("prlimit64", text, libc::SYS_prlimit64, &args, 0);
+    }
+
+    /// Waits until a byte comes over a pipe: read(2). Where the pipe ends instead, nobody wants this any more, and the program ends.
+    pub fn wait_for_byte(&mut self, pipe: BorrowedFd<'_>) {
+        let args = [self.fd(pipe), Arg::Word(Slot::SECOND), Arg::Number(1)];
+        self.push(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Slot::FIRST.kept());
+        let come = self.jump_if(Slot::FIRST, 1);
+        self.exit(1);
+        let here = self.here();
+        self.patch(come, here);
+    }
+
+    /// Goes on elsewhere: where [`Program::patch`] says.
+    pub fn jump(&mut self) -> usize {
+        let at = self.here();
+        let zero = self.words(&[0]);
+        self.push(Call::Step("go on elsewhere"), 0, &[zero, Arg::Number(0), zero], stub::COMPARE);
+        at
+    }
+
+    /// Goes on elsewhere if a slot holds this; where, [`Program::patch`] says.
+    pub fn jump_if(&mut self, slot: Slot, value: u64) -> usize {
+        let at = self.here();
+        let value = self.words(&[value]);
+        self.push(Call::Step("if"), 0, &[Arg::Word(slot), Arg::Number(-1), value], stub::COMPARE);
+        at
+    }
+
+    /// Goes on elsewhere if two slots hold the same.
+    pub fn jump_if_same(&mut self, one: Slot, other: Slot) -> usize {
+        let at = self.here();
+        self.push(Call::Step("if"), 0, &[Arg::Word(one), Arg::Number(-1), Arg::Word(other)], stub::COMPARE);
+        at
+    }
+
+    /// Goes on elsewhere if the low bytes of a slot, those in `mask`, are `value`.
+    pub fn jump_if_masked(&mut self, slot: Slot, mask: u64, value: u64) -> usize {
+        let at = self.here();
+        let value = self.words(&[value]);
+        self.push(Call::Step("if"), 0, &[Arg::Word(slot), Arg::Number(mask as i64), value], stub::COMPARE);
+        at
+    }
+
+    /// Copies a slot.
+    pub fn copy(&mut self, from: Slot, to: Slot) {
+        self.push(Call::Step("keep"), 0, &[Arg::Word(from), Arg::Word(to)], stub::COPY);
+    }
+
+    /// Puts a number into a slot.
+    pub fn set(&mut self, slot: Slot, value: u64) {
+        let value = self.words(&[value]);
+        self.push(Call::Step("keep"), 0, &[value, Arg::Word(slot)], stub::COPY);
+    }
+
+    /// Opens a terminal of the devpts that is mounted at /dev/pts: the side of whoever watches into `near`, the other into `far`. `settings`
+    /// is the `struct termios` of the kernel, `size` a `struct winsize`.
+    pub fn open_terminal(&mut self, near: Slot, far: Slot, settings: &[u8], size: [u16; 4]) {
+        const TIOCGPTPEER: i64 = 0x5441;
+        let flags = i64::from(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        let args = [Arg::Number(libc::AT_FDCWD.into()), self.bytes(b"/dev/pts/ptmx\0"), Arg::Number(flags)];
+        self.push(Call::Openat(b"/dev/pts/ptmx".to_vec()), libc::SYS_openat, &args, near.kept());
+        let args = [Arg::Word(near), Arg::Number(libc::TIOCSPTLCK as i64), self.words(&[0])];
+        self.push(Call::Ioctl("TIOCSPTLCK, 0"), libc::SYS_ioctl, &args, stub::LOAD);
+        let args = [Arg::Word(near), Arg::Number(TIOCGPTPEER), Arg::Number(flags)];
+        self.push(Call::Ioctl("TIOCGPTPEER"), libc::SYS_ioctl, &args, stub::LOAD | far.kept());
+        let args = [Arg::Word(far), Arg::Number(libc::TCSETS as i64), self.bytes(settings)];
+        self.push(Call::Ioctl("TCSETS"), libc::SYS_ioctl, &args, stub::LOAD);
+        let size: Vec<u8> = size.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let args = [Arg::Word(far), Arg::Number(libc::TIOCSWINSZ as i64), self.bytes(&size)];
+        self.push(Call::Ioctl("TIOCSWINSZ"), libc::SYS_ioctl, &args, stub::LOAD | stub::CONTINUE);
+    }
+
+    /// Makes a terminal the controlling one of the own session: `TIOCSCTTY`.
+    pub fn control_terminal(&mut self, terminal: Slot) {
+        let args = [Arg::Word(terminal), Arg::Number(libc::TIOCSCTTY as i64), Arg::Number(0)];
+        self.push(Call::Ioctl("TIOCSCTTY"), libc::SYS_ioctl, &args, stub::LOAD);
+    }
+
+    /// Makes the own process group the one in the foreground of a terminal: getpid(2), `TIOCSPGRP`. SIGTTOU has to be blocked.
+    pub fn foreground_of(&mut self, terminal: Slot) {
+        self.push(Call::Getpid, libc::SYS_getpid, &[], Slot::FIRST.kept());
+        let args = [Arg::Word(terminal), Arg::Number(libc::TIOCSPGRP as i64), Arg::Word(Slot::FIRST)];
+        self.push(Call::Ioctl("TIOCSPGRP"), libc::SYS_ioctl, &args, stub::LOAD);
+    }
+
+    /// Puts what a slot holds in the place of a standard stream: dup3(2).
+    pub fn put_in_place(&mut self, slot: Slot, stream: i32) {
+        let args = [Arg::Word(slot), Arg::Number(stream.into()), Arg::Number(0)];
+        self.build("dup3", format!("the terminal, {stream}"), libc::SYS_dup3, &args, stub::LOAD);
+    }
+
+    /// Sends the descriptor that a slot holds over a socket, with one byte: sendmsg(2), unix(7). Uses eight words from `room` on.
+    pub fn send_descriptor(&mut self, socket: BorrowedFd<'_>, slot: Slot, room: Slot, tag: [u8; 8]) {
+        // struct cmsghdr: length, level and type, the descriptor.
+        let header = 16u64;
+        self.set(room, header + 4);
+        self.set(Slot(room.0 + 1), (libc::SOL_SOCKET as u64) | (libc::SCM_RIGHTS as u64) << 32);
+        self.copy(slot, Slot(room.0 + 2));
+        let text = self.bytes(&tag);
+        let pieces = self.structure(&[text, Arg::Number(tag.len() as i64)]);
+        let none = Arg::Number(0);
+        // struct msghdr: name, its length, pieces, how many, control, its length, flags.
+        let message = self.structure(&[none, none, pieces, Arg::Number(1), Arg::Word(room), Arg::Number(24), none]);
+        let args = [self.fd(socket), message, Arg::Number(libc::MSG_NOSIGNAL.into())];
+        self.build("sendmsg", "SCM_RIGHTS, the terminal".into(), libc::SYS_sendmsg, &args, 0);
+    }
+
+    /// Waits for a signal of this set, a bit for each, which has to be blocked: rt_sigtimedwait(2). Its number is kept in `slot`.
+    pub fn wait_for_signal(&mut self, set: u64, slot: Slot) -> usize {
+        let at = self.here();
+        let args = [self.words(&[set]), Arg::Number(0), Arg::Number(0), Arg::Number(8)];
+        let flags = stub::CONTINUE | stub::QUIET | (at as u64) << 32 | slot.kept();
+        self.build("rt_sigtimedwait", String::new(), libc::SYS_rt_sigtimedwait, &args, flags);
+        at
+    }
+
+    /// Asks for a child that has ended or stopped: wait4(2) with `WNOHANG`. Its pid, or 0, is kept in `pid`, how in the low half of
+    /// `status`. Where there are no children it goes on at `none`.
+    pub fn look_for_child(&mut self, pid: Slot, status: Slot, none: usize) {
+        let options = i64::from(libc::WNOHANG | libc::WUNTRACED | libc::__WALL);
+        let args = [Arg::Number(-1), Arg::Word(status), Arg::Number(options), Arg::Number(0)];
+        let flags = stub::CONTINUE | stub::QUIET | (none as u64) << 32 | pid.kept();
+        self.build("wait4", "-1, WNOHANG|WUNTRACED|__WALL".into(), libc::SYS_wait4, &args, flags);
+    }
+
+    /// Sends the signal whose number one slot holds to the process whose pid another does, or to its group: kill(2).
+    pub fn pass_signal(&mut self, pid: Slot, group: bool, number: Slot) {
+        let load = if group { stub::LOAD_NEGATED } else { stub::LOAD };
+        let flags = load | stub::LOAD_SECOND | stub::CONTINUE | stub::QUIET;
+        self.push(Call::Kill, libc::SYS_kill, &[Arg::Word(pid), Arg::Word(number)], flags);
+    }
+
+    /// Kills the process whose pid a slot holds.
+    pub fn kill_slot(&mut self, pid: Slot) {
+        let args = [Arg::Word(pid), Arg::Number(libc::SIGKILL.into())];
+        self.push(Call::Kill, libc::SYS_kill, &args, stub::LOAD | stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Sends a signal to the process whose pidfd a slot holds: pidfd_send_signal(2).
+    pub fn signal_pidfd(&mut self, pidfd: Slot, number: i32) {
+        let none = Arg::Number(0);
+        let args = [Arg::Word(pidfd), Arg::Number(number.into()), none, none];
+        self.build(
+            "pidfd_send_signal",
+            format!("{number}"),
+            libc::SYS_pidfd_send_signal,
+            &args,
+            stub::LOAD | stub::CONTINUE | stub::QUIET,
+        );
+    }
+
+    /// Tells whoever reads `report` the word that a slot holds: write(2).
+    pub fn tell(&mut self, report: BorrowedFd<'_>, slot: Slot) {
+        let args = [self.fd(report), Arg::Word(slot), Arg::Number(8)];
+        self.push(Call::Write("the socket to nsx"), libc::SYS_write, &args, stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Waits until the process whose pidfd is in the low half of a slot, with `POLLIN` behind it, has ended: ppoll(2), for this long at most
+    /// in nanoseconds. 1 is kept in `answer` if it has, else 0.
+    pub fn wait_for_process(&mut self, pidfd: Slot, most_nsec: Option<u64>, answer: Slot) {
+        let time = match most_nsec {
+            Some(nsec) => self.words(&[nsec / 1_000_000_000, nsec % 1_000_000_000]),
+            None => Arg::Number(0),
+        };
+        let args = [Arg::Word(pidfd), Arg::Number(1), time, Arg::Number(0), Arg::Number(8)];
+        self.push(Call::Poll, libc::SYS_ppoll, &args, answer.kept() | stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Sleeps: nanosleep(2).
+    pub fn sleep(&mut self, nsec: u64) {
+        let args = [self.words(&[nsec / 1_000_000_000, nsec % 1_000_000_000]), Arg::Number(0)];
+        self.build(
+            "nanosleep",
+            format!("{} ms", nsec / 1_000_000),
+            libc::SYS_nanosleep,
+            &args,
+            stub::CONTINUE | stub::QUIET,
+        );
+    }
+
+    /// Removes a directory: unlinkat(2) with `AT_REMOVEDIR`. Nothing is said where it fails.
+    pub fn remove_directory(&mut self, parent: BorrowedFd<'_>, name: &CString) {
+        let args = [self.fd(parent), self.text(name), Arg::Number(libc::AT_REMOVEDIR.into())];
+        self.push(Call::Unlinkat(name.to_bytes().to_vec()), libc::SYS_unlinkat, &args, stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Closes a descriptor: close(2).
+    pub fn close(&mut self, fd: BorrowedFd<'_>) {
+        let args = [Arg::Number(fd.as_raw_fd().into())];
+        self.push(Call::Close, libc::SYS_close, &args, stub::CONTINUE | stub::QUIET);
+    }
+
+    /// Becomes another program, whose path and arguments are known: execve(2). Where it fails the list goes on, and says so.
+    pub fn try_exec(&mut self, path: &CString, arguments: Strings, environment: Strings) {
+        self.exec(path, arguments, environment, Otherwise::GoOn);
+    }
+}
