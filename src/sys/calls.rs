@@ -4,6 +4,7 @@
 //! order they make sense (`launch::plan`).
 
 pub mod build;
+pub mod mounts;
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,7 +1,7 @@
-//! The calls of a [`Program`] that build a sandbox: new namespaces, mounts, and what its first process lives by.
+//! The calls of a [`Program`] that build a sandbox: new namespaces, and what its first process lives by.
 //!
-//! What one call answers and another takes goes through a [`Slot`]. Paths are those of whoever makes the call, at that moment. Not here: in
-//! which order they make sense (`launch::run`).
+//! What one call answers and another takes goes through a [`Slot`]. Paths are those of whoever makes the call, at that moment. Not here:
+//! mounts (`mounts`), in which order calls make sense (`launch::run`).
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,69 +11,8 @@ use crate::sys::error::Call;
 use crate::sys::program::{Arg, Otherwise, Program, Slot, Strings};
 use crate::sys::stub;
 
-/// System call numbers of the mount API and of clone3(2), the same on all architectures.
-const SYS_OPEN_TREE: libc::c_long = 428;
-const SYS_MOVE_MOUNT: libc::c_long = 429;
-const SYS_FSOPEN: libc::c_long = 430;
-const SYS_FSCONFIG: libc::c_long = 431;
-const SYS_FSMOUNT: libc::c_long = 432;
+/// The system call number of clone3(2), the same on all architectures.
 const SYS_CLONE3: libc::c_long = 435;
-const SYS_MOUNT_SETATTR: libc::c_long = 442;
-
-/// Attributes of a mount, see mount_setattr(2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MountAttributes {
-    /// Nothing is written through it.
-    pub read_only: bool,
-    /// No suid programs.
-    pub nosuid: bool,
-    /// No device nodes.
-    pub nodev: bool,
-    /// No programs.
-    pub noexec: bool,
-}
-
-impl MountAttributes {
-    /// Returns the `MOUNT_ATTR_…` bits.
-    pub(in crate::sys) fn bits(self) -> u64 {
-        u64::from(self.read_only)
-            | u64::from(self.nosuid) << 1
-            | u64::from(self.nodev) << 2
-            | u64::from(self.noexec) << 3
-    }
-
-    fn flags(self) -> i64 {
-        let flags = [
-            (self.read_only, libc::MS_RDONLY),
-            (self.nosuid, libc::MS_NOSUID),
-            (self.nodev, libc::MS_NODEV),
-            (self.noexec, libc::MS_NOEXEC),
-        ];
-        flags.iter().filter(|(is, _)| *is).fold(0, |all, (_, flag)| all | *flag as i64)
-    }
-
-    /// Returns the names, for a reader: with `between` between them and `before` before each.
-    pub(in crate::sys) fn names(self, before: &str, between: &str) -> String {
-        let names =
-            [(self.read_only, "RDONLY"), (self.nosuid, "NOSUID"), (self.nodev, "NODEV"), (self.noexec, "NOEXEC")];
-        let names: Vec<String> =
-            names.iter().filter(|(is, _)| *is).map(|(_, name)| format!("{before}{name}")).collect();
-        if names.is_empty() { "0".to_owned() } else { names.join(between) }
-    }
-}
-
-/// A tree of mounts: one that a call of the list has opened, or a descriptor that is open already.
-#[derive(Clone, Copy, Debug)]
-pub enum MountTree<'a> {
-    /// In this slot.
-    Slot(Slot),
-    /// Behind this descriptor.
-    Fd(BorrowedFd<'a>),
-}
-
-fn shown(path: &CString) -> String {
-    path.to_bytes().escape_ascii().to_string()
-}
 
 /// The `CLONE_NEW…` flags of kinds, as text.
 pub(in crate::sys) fn clone_names(kinds: KindSet) -> String {
@@ -92,7 +31,7 @@ fn clone_flags(kinds: KindSet) -> i64 {
 }
 
 impl Program {
-    fn build(&mut self, name: &'static str, shown: String, number: libc::c_long, args: &[Arg], flags: u64) {
+    pub(super) fn build(&mut self, name: &'static str, shown: String, number: libc::c_long, args: &[Arg], flags: u64) {
         self.push(Call::Build { name, args: shown }, number, args, flags);
     }
 
@@ -174,177 +113,6 @@ impl Program {
     /// Closes what a slot holds: close(2).
     pub fn close_slot(&mut self, slot: Slot) {
         self.push(Call::Close, libc::SYS_close, &[Arg::Word(slot)], stub::LOAD | stub::CONTINUE | stub::QUIET);
-    }
-
-    /// Makes a copy of a mount, or of all below a path, that nobody sees before it is attached: open_tree(2).
-    ///
-    /// # Kernel
-    /// Linux 5.2.
-    pub fn open_tree(&mut self, path: &CString, recursive: bool, slot: Slot, otherwise: Otherwise) {
-        const OPEN_TREE_CLONE: i64 = 1;
-        const AT_RECURSIVE: i64 = 0x8000;
-        let flags = OPEN_TREE_CLONE | i64::from(libc::O_CLOEXEC) | if recursive { AT_RECURSIVE } else { 0 };
-        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(flags)];
-        let text = format!("{}, OPEN_TREE_CLONE{}", shown(path), if recursive { "|AT_RECURSIVE" } else { "" });
-        self.build("open_tree", text, SYS_OPEN_TREE, &args, Program::flags(otherwise) | slot.kept());
-    }
-
-    /// Changes the attributes of a tree of mounts, and has nothing spread to or from it: mount_setattr(2) with `AT_RECURSIVE`.
-    ///
-    /// # Kernel
-    /// Linux 5.12.
-    pub fn set_attributes(&mut self, tree: Slot, attributes: MountAttributes) {
-        const AT_RECURSIVE: i64 = 0x8000;
-        let words = [attributes.bits(), 0, libc::MS_PRIVATE, 0];
-        let args = [
-            Arg::Word(tree),
-            self.bytes(b"\0"),
-            Arg::Number(i64::from(libc::AT_EMPTY_PATH) | AT_RECURSIVE),
-            self.words(&words),
-            Arg::Number(size_of_val(&words) as i64),
-        ];
-        let text = format!("AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
-        self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, stub::LOAD);
-    }
-
-    /// Makes a file system that nobody sees before it is attached: fsopen(2), fsconfig(2), fsmount(2).
-    ///
-    /// # Kernel
-    /// Linux 5.2.
-    pub fn make_file_system(&mut self, kind: &CString, attributes: MountAttributes, slot: Slot, otherwise: Otherwise) {
-        const FSOPEN_CLOEXEC: i64 = 1;
-        const FSCONFIG_CMD_CREATE: i64 = 6;
-        const FSMOUNT_CLOEXEC: i64 = 1;
-        let first = self.here();
-        let flags = match otherwise {
-            Otherwise::Stop => 0,
-            Otherwise::GoTo(_) => Program::flags(otherwise),
-            Otherwise::GoOn => Program::flags(Otherwise::GoTo(first + 4)),
-        };
-        let args = [self.text(kind), Arg::Number(FSOPEN_CLOEXEC)];
-        self.build("fsopen", shown(kind), SYS_FSOPEN, &args, flags | Slot::FIRST.kept());
-        let none = Arg::Number(0);
-        let args = [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_CMD_CREATE), none, none, none];
-        self.build("fsconfig", "FSCONFIG_CMD_CREATE".into(), SYS_FSCONFIG, &args, flags | stub::LOAD);
-        let args = [Arg::Word(Slot::FIRST), Arg::Number(FSMOUNT_CLOEXEC), Arg::Number(attributes.bits() as i64)];
-        let text = attributes.names("MOUNT_ATTR_", "|");
-        self.build("fsmount", text, SYS_FSMOUNT, &args, flags | stub::LOAD | slot.kept());
-        self.close_slot(Slot::FIRST);
-    }
-
-    /// Attaches a tree of mounts at a path, and closes it: move_mount(2). Failures of a tree that is not there are not told.
-    pub fn attach(&mut self, tree: MountTree<'_>, path: &CString, otherwise: Otherwise) {
-        let (from, flags) = match tree {
-            MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
-            MountTree::Fd(fd) => (self.fd(fd), 0),
-        };
-        let args = [
-            from,
-            self.bytes(b"\0"),
-            Arg::Number(libc::AT_FDCWD.into()),
-            self.text(path),
-            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
-        ];
-        self.push(Call::MoveMount(path.to_bytes().to_vec()), SYS_MOVE_MOUNT, &args, Program::flags(otherwise) | flags);
-        match tree {
-            MountTree::Slot(slot) => self.close_slot(slot),
-            MountTree::Fd(fd) => {
-                let args = [self.fd(fd)];
-                self.push(Call::Close, libc::SYS_close, &args, stub::CONTINUE | stub::QUIET);
-            }
-        }
-    }
-
-    /// Makes a tree of mounts the root directory, and lets go of the old one: move_mount(2), fchdir(2), pivot_root(2), umount2(2). See
-    /// pivot_root(2), "pivot_root(".", ".")", for why the old root is then found at `.`.
-    pub fn change_root(&mut self, tree: MountTree<'_>) {
-        let (from, flags) = match tree {
-            MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
-            MountTree::Fd(fd) => (self.fd(fd), 0),
-        };
-        let args = [
-            from,
-            self.bytes(b"\0"),
-            Arg::Number(libc::AT_FDCWD.into()),
-            self.bytes(b"/\0"),
-            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
-        ];
-        self.push(Call::MoveMount(b"/".to_vec()), SYS_MOVE_MOUNT, &args, flags);
-        self.push(Call::Fchdir("the new root".into()), libc::SYS_fchdir, &[from], flags);
-        let here = self.bytes(b".\0");
-        self.build("pivot_root", "., .".into(), libc::SYS_pivot_root, &[here, here], 0);
-        let args = [here, Arg::Number(libc::MNT_DETACH.into())];
-        self.build("umount2", "., MNT_DETACH".into(), libc::SYS_umount2, &args, 0);
-        self.chdir_root();
-        match tree {
-            MountTree::Slot(slot) => self.close_slot(slot),
-            MountTree::Fd(_) => self.push(Call::Close, libc::SYS_close, &[from], stub::CONTINUE | stub::QUIET),
-        }
-    }
-
-    /// Mounts a new file system: mount(2).
-    pub fn mount(
-        &mut self,
-        kind: &CString,
-        path: &CString,
-        attributes: MountAttributes,
-        options: &CString,
-        otherwise: Otherwise,
-    ) {
-        let name = self.text(kind);
-        let args = [name, self.text(path), name, Arg::Number(attributes.flags()), self.text(options)];
-        let mut text = format!("{}, {}, {}", shown(kind), shown(path), attributes.names("MS_", "|"));
-        if !options.is_empty() {
-            text.push_str(", ");
-            text.push_str(&shown(options));
-        }
-        self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
-    }
-
-    /// Shows a file or a directory at another place: mount(2) with `MS_BIND`.
-    pub fn bind(&mut self, source: &CString, path: &CString, otherwise: Otherwise) {
-        let flags = (libc::MS_BIND | libc::MS_REC) as i64;
-        let args = [self.text(source), self.text(path), Arg::Number(0), Arg::Number(flags), Arg::Number(0)];
-        let text = format!("{}, {}, MS_BIND|MS_REC", shown(source), shown(path));
-        self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
-    }
-
-    /// Changes the attributes of the mount at a path: mount(2) with `MS_REMOUNT | MS_BIND`.
-    pub fn remount(&mut self, path: &CString, attributes: MountAttributes, otherwise: Otherwise) {
-        let flags = (libc::MS_REMOUNT | libc::MS_BIND) as i64 | attributes.flags();
-        let args = [Arg::Number(0), self.text(path), Arg::Number(0), Arg::Number(flags), Arg::Number(0)];
-        let text = format!("{}, MS_REMOUNT|MS_BIND|{}", shown(path), attributes.names("MS_", "|"));
-        self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
-    }
-
-    /// Makes a directory: mkdirat(2). One that is there already is as good.
-    pub fn make_directory(&mut self, path: &CString, mode: u32) {
-        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode.into())];
-        self.push(Call::Mkdirat(path.to_bytes().to_vec()), libc::SYS_mkdirat, &args, stub::CONTINUE | stub::QUIET);
-    }
-
-    /// Makes an empty file: mknodat(2). One that is there already is as good.
-    pub fn make_file(&mut self, path: &CString) {
-        let mode = i64::from(libc::S_IFREG | 0o666);
-        let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode), Arg::Number(0)];
-        self.build(
-            "mknodat",
-            format!("{}, S_IFREG", shown(path)),
-            libc::SYS_mknodat,
-            &args,
-            stub::CONTINUE | stub::QUIET,
-        );
-    }
-
-    /// Makes a symbolic link: symlinkat(2).
-    pub fn make_link(&mut self, to: &CString, path: &CString) {
-        let args = [self.text(to), Arg::Number(libc::AT_FDCWD.into()), self.text(path)];
-        self.build("symlinkat", format!("{}, {}", shown(to), shown(path)), libc::SYS_symlinkat, &args, 0);
-    }
-
-    /// Sets the permissions that files are not made with: umask(2).
-    pub fn set_umask(&mut self, mask: u32) {
-        self.build("umask", format!("{mask:#o}"), libc::SYS_umask, &[Arg::Number(mask.into())], 0);
     }
 
     /// Sets the host name: sethostname(2).
@@ -570,5 +338,42 @@ impl Program {
     /// Becomes another program, whose path and arguments are known: execve(2). Where it fails the list goes on, and says so.
     pub fn try_exec(&mut self, path: &CString, arguments: Strings, environment: Strings) {
         self.exec(path, arguments, environment, Otherwise::GoOn);
+    }
+
+    /// Changes the supplementary groups: setgroups(2).
+    pub fn set_groups(&mut self, groups: &[u32]) {
+        let list: Vec<u8> = groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
+        let args = [Arg::Number(groups.len() as i64), self.bytes(&list)];
+        let text = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        self.build("setgroups", text, libc::SYS_setgroups, &args, 0);
+    }
+
+    /// Has the files of its `/proc/self` belong to the process again: `PR_SET_DUMPABLE`.
+    pub fn allow_tracing(&mut self) {
+        let args = [libc::PR_SET_DUMPABLE as i64, 1, 0, 0, 0].map(Arg::Number);
+        self.push(Call::Prctl("PR_SET_DUMPABLE, 1"), libc::SYS_prctl, &args, 0);
+    }
+
+    /// Changes the working directory as [`Program::chdir`] does, if the directory is there and lies below the root: then it goes on where
+    /// [`Program::patch`] says, else with the next call. Nothing is said of what is not there.
+    pub fn chdir_or_next(&mut self, path: &CString) -> usize {
+        let start = self.here();
+        self.chdir(path, Otherwise::GoOn);
+        self.check_directory(Otherwise::GoOn);
+        let done = self.jump();
+        for place in [start, start + 1, start + 3] {
+            self.be_quiet(place);
+            self.patch(place, done + 1);
+        }
+        done
+    }
+
+    /// Closes the standard streams and whatever else the list uses, but for these: close(2).
+    pub fn close_others(&mut self, kept: &[BorrowedFd<'_>], also: &[i32]) {
+        let is_kept = |fd: &i32| kept.iter().any(|kept| kept.as_raw_fd() == *fd);
+        for fd in [0, 1, 2].into_iter().chain(self.inherited().to_vec()).chain(also.to_vec()).filter(|fd| !is_kept(fd))
+        {
+            self.push(Call::Close, libc::SYS_close, &[Arg::Number(fd.into())], stub::CONTINUE | stub::QUIET);
+        }
     }
 }

@@ -1,0 +1,554 @@
+//! From the steps of a plan to the system calls that make them: one list for the stub, the first process and the command, which part ways
+//! at clone(2).
+//!
+//! Not here: which steps there are, and why in this order (`plan`); what nsx does itself (`build`).
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use super::request::{RunRequest, TimeOffset};
+use super::steps::{Action, MountPoint, Origin, Plan, Step, Who};
+use crate::launch::EnterError;
+use crate::launch::surroundings::{Surroundings, candidates, text};
+use crate::model::{CapSet, KindSet, NsKind};
+use crate::sys::calls::mounts::{MountAttributes, MountTree};
+use crate::sys::program::{Otherwise, Program, Slot};
+
+/// What the reports are marked with that tell how the command has ended or stopped: the lower half is a wait status, see wait4(2).
+pub const STATUS: u32 = 0xffff_ff01;
+/// What the message is marked with that carries the near side of the command's terminal.
+pub const TERMINAL: u32 = 0xffff_ff02;
+
+// What the words of the scratch memory hold.
+const PIDFD: Slot = Slot(2);
+const COMMAND: Slot = Slot(3);
+const ENDED: Slot = Slot(4);
+const ROOT: Slot = Slot(5);
+const PROC: Slot = Slot(6);
+const SYS: Slot = Slot(7);
+const NEAR: Slot = Slot(8);
+const FAR: Slot = Slot(9);
+const ANSWER: Slot = Slot(10);
+const FIRST_PID: Slot = Slot(11);
+const ROOM: Slot = Slot(12);
+const DEVICES: u16 = 20;
+const BINDS: u16 = 32;
+const SHOWN: u16 = 160;
+
+/// More directories than this are not shown.
+pub const MOST_BINDS: usize = (SHOWN - BINDS) as usize;
+/// More than this are not shown in a root directory in memory.
+pub const MOST_SHOWN: usize = 320;
+
+/// How long to try to remove a cgroup, whose last process may be on its way out: pauses in milliseconds.
+const PAUSES_MS: [u64; 12] = [0, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+const PLAIN: MountAttributes = MountAttributes { read_only: false, nosuid: true, nodev: true, noexec: false };
+const DATA: MountAttributes = MountAttributes { read_only: false, nosuid: true, nodev: true, noexec: true };
+
+/// Descriptors that the list uses; those that are missing belong to no step of the plan.
+pub struct Wiring<'a> {
+    /// Where reports go.
+    pub report: BorrowedFd<'a>,
+    /// The pipe over which the first process is released.
+    pub release: BorrowedFd<'a>,
+    /// The pipe that ends when nsx does.
+    pub lifeline: BorrowedFd<'a>,
+    /// The pipe that ends when the command is there.
+    pub executed: BorrowedFd<'a>,
+    /// The cgroup that the first process is born into.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Cgroups to be removed: the one above, the name.
+    pub removal: &'a [(OwnedFd, CString)],
+    /// What is held as long as the sandbox is there.
+    pub locks: &'a [OwnedFd],
+    /// The network namespace to enter.
+    pub net: Option<BorrowedFd<'a>>,
+    /// Trees of mounts that nsx has opened.
+    pub trees: &'a [OwnedFd],
+    /// The signals that the command starts with blocked.
+    pub mask: u64,
+    /// Whether it starts with SIGCHLD ignored.
+    pub ignores_children: bool,
+    /// The `struct termios` of the kernel and the size that its terminal has, and which of the standard streams it is.
+    pub terminal: Option<(&'a [u8], [u16; 4], [bool; 3])>,
+    /// The filter of system calls.
+    pub filter: &'a [u8],
+}
+
+/// Makes the list. `faults` has it halt before the step with this place, until nsx is gone: for tests of what is left then.
+///
+/// # Errors
+/// Where a word has a NUL in it.
+pub fn compile(
+    plan: &Plan,
+    request: &RunRequest,
+    surroundings: &Surroundings,
+    wiring: &Wiring<'_>,
+    by_shell: Option<&CString>,
+    halt_at: Option<usize>,
+) -> Result<Program, EnterError> {
+    let mut compiler = Compiler { plan, request, wiring, program: Program::default(), clone: Vec::new(), fork: None };
+    for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.who != Who::Nsx) {
+        compiler.program.begin(index);
+        if halt_at == Some(index) && !matches!(step.action, Action::Serve | Action::CleanUp) {
+            compiler.program.say_ready(wiring.report);
+            compiler.program.wait_for_end(wiring.lifeline);
+        }
+        match &step.action {
+            Action::Exec => compiler.exec(surroundings, by_shell)?,
+            _ => compiler.step(step)?,
+        }
+    }
+    Ok(compiler.program)
+}
+
+struct Compiler<'a> {
+    plan: &'a Plan,
+    request: &'a RunRequest,
+    wiring: &'a Wiring<'a>,
+    program: Program,
+    clone: Vec<usize>,
+    fork: Option<usize>,
+}
+
+fn path(bytes: &[u8]) -> Result<CString, EnterError> {
+    text(OsStr::from_bytes(bytes))
+}
+
+fn known(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}
+
+fn inside(name: &[u8]) -> Result<CString, EnterError> {
+    path(&[b"/", name].concat())
+}
+
+impl Compiler<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), EnterError> {
+        let wiring = self.wiring;
+        let program = &mut self.program;
+        match &step.action {
+            Action::NewSession => program.new_session(),
+            Action::EnterNet => {
+                if let Some(net) = wiring.net {
+                    program.setns(net, KindSet::NONE.with(NsKind::Net), "the network that was named", Otherwise::Stop);
+                }
+            }
+            Action::Clone { kinds, into_cgroup, clone3 } => {
+                // POLLIN behind the descriptor that the kernel puts there: a struct pollfd.
+                program.set(PIDFD, 1 << 32);
+                let cgroup = wiring.cgroup.filter(|_| *into_cgroup);
+                self.clone = vec![match clone3 {
+                    true => program.clone_into(*kinds, cgroup, PIDFD),
+                    false => program.clone_plainly(*kinds, PIDFD),
+                }];
+            }
+            Action::WriteOwnMap { uids, gids } => {
+                program.write_file(&known("/proc/self/setgroups"), b"deny", Otherwise::Stop);
+                program.write_file(&known("/proc/self/uid_map"), uids.as_bytes(), Otherwise::Stop);
+                program.write_file(&known("/proc/self/gid_map"), gids.as_bytes(), Otherwise::Stop);
+            }
+            Action::TakeRoot { origin, read_only } => {
+                if let Origin::Path(source) = origin {
+                    program.open_tree(&path(source)?, true, ROOT, Otherwise::Stop);
+                    program.set_attributes(ROOT, MountAttributes { read_only: *read_only, ..PLAIN });
+                }
+            }
+            Action::MakeRoot { read_only, shown, .. } => {
+                program.make_file_system(&known("tmpfs"), PLAIN, ROOT, Otherwise::Stop);
+                for (place, (name, _)) in shown.iter().enumerate() {
+                    let slot = Slot(SHOWN + place as u16);
+                    program.open_tree(&inside(name)?, true, slot, Otherwise::Stop);
+                    program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
+                }
+            }
+            Action::TakeProc { shared } => self.take("proc", DATA, PROC, *shared),
+            Action::TakeSys { shared } => {
+                self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, *shared);
+            }
+            Action::TakeDevices(names) => {
+                for (place, name) in names.iter().enumerate() {
+                    let slot = Slot(DEVICES + place as u16);
+                    program.open_tree(&known(&format!("/dev/{name}")), false, slot, Otherwise::Stop);
+                }
+            }
+            Action::TakeBind { index, source, read_only } => {
+                let slot = Slot(BINDS + *index as u16);
+                program.open_tree(&path(source)?, true, slot, Otherwise::Stop);
+                program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
+            }
+            Action::AwaitRelease => program.wait_for_byte(wiring.release),
+            Action::BecomeRoot { groups } => {
+                if *groups {
+                    program.drop_groups();
+                }
+                program.set_gid(0);
+                program.set_uid(0);
+            }
+            Action::Unshare(kinds) => program.unshare(*kinds),
+            Action::SetClocks(offset) => {
+                // A change of ids has made the files of /proc/self somebody else's.
+                program.allow_tracing();
+                program.write_file(&known("/proc/self/timens_offsets"), offsets(*offset).as_bytes(), Otherwise::Stop);
+                program.forbid_tracing();
+            }
+            Action::DieWithNsx => {
+                program.forbid_tracing();
+                program.die_with_parent();
+            }
+            Action::ChangeRoot => self.change_root()?,
+            Action::MountProc => program.attach(MountTree::Slot(PROC), &known("/proc"), Otherwise::Stop),
+            Action::MountSys => program.attach(MountTree::Slot(SYS), &known("/sys"), Otherwise::Stop),
+            Action::MountDev { devices, tty_group, mqueue } => self.make_dev(devices, *tty_group, *mqueue),
+            Action::MountTmpfs { path: at, mode, size_bytes, make } => {
+                make_directories(program, make)?;
+                let size = size_bytes.map(|size| format!(",size={size}")).unwrap_or_default();
+                let options = known(&format!("mode={mode:o}{size}"));
+                program.mount(&known("tmpfs"), &path(at)?, PLAIN, &options, Otherwise::Stop);
+            }
+            Action::MakeHome { paths, uid, gid } => {
+                make_directories(program, paths)?;
+                if let Some(home) = paths.last() {
+                    let home = path(home)?;
+                    program.change_owner(&home, *uid, *gid);
+                    program.change_mode(&home, 0o700);
+                }
+            }
+            Action::AttachBind { index, origin, target, make, point } => {
+                make_directories(program, make)?;
+                let target = path(target)?;
+                match point {
+                    MountPoint::There => {}
+                    MountPoint::Directory => program.make_directory(&target, 0o755),
+                    MountPoint::File => program.make_file(&target),
+                }
+                let tree = match origin {
+                    Origin::Held(place) => wiring.trees.get(*place).map(|tree| MountTree::Fd(tree.as_fd())),
+                    Origin::Path(_) => Some(MountTree::Slot(Slot(BINDS + *index as u16))),
+                };
+                if let Some(tree) = tree {
+                    program.attach(tree, &target, Otherwise::Stop);
+                }
+            }
+            Action::Mask { path, directory: true } => {
+                let read_only = MountAttributes { read_only: true, ..DATA };
+                program.mount(&known("tmpfs"), &known(path), read_only, &known("size=0,mode=555"), Otherwise::Stop);
+            }
+            Action::Mask { path, directory: false } => program.bind(&known("/dev/null"), &known(path), Otherwise::Stop),
+            Action::Protect(path) => {
+                program.bind(&known(path), &known(path), Otherwise::Stop);
+                program.remount(&known(path), MountAttributes { read_only: true, ..DATA }, Otherwise::Stop);
+            }
+            Action::SetHostName(name) => program.set_host_name(name.as_bytes()),
+            Action::LoopbackUp => program.loopback_up(),
+            Action::SetRlimit(rlimit) => program.set_rlimit(rlimit.resource, rlimit.name, rlimit.soft, rlimit.hard),
+            Action::SetOomScore(score) => {
+                program.allow_tracing();
+                program.write_file(&known("/proc/self/oom_score_adj"), score.to_string().as_bytes(), Otherwise::Stop);
+                program.forbid_tracing();
+            }
+            Action::OpenTerminal => {
+                if let Some((settings, size, _)) = wiring.terminal {
+                    program.new_session();
+                    program.open_terminal(NEAR, FAR, settings, size);
+                    program.control_terminal(FAR);
+                    program.send_descriptor(wiring.report, NEAR, ROOM, tag(TERMINAL));
+                    program.close_slot(NEAR);
+                }
+            }
+            Action::Fork { .. } => self.fork(),
+            Action::ChangeDirectory { paths, required } => self.change_directory(paths, *required)?,
+            Action::DropBounding(caps) => program.drop_from_bounding(*caps),
+            Action::BecomeUser { uid, gid, groups } => {
+                if let Some(groups) = groups {
+                    program.set_groups(groups);
+                }
+                if self.plan.has(|action| matches!(action, Action::LimitCaps { ambient, .. } if !ambient.is_empty())) {
+                    program.keep_caps();
+                }
+                program.set_gid(*gid);
+                program.set_uid(*uid);
+            }
+            Action::LimitCaps { kept, ambient } => {
+                program.clear_ambient();
+                program.set_caps(*kept, *ambient);
+                program.raise_ambient(*ambient);
+            }
+            Action::NoNewPrivs => program.no_new_privs(),
+            Action::Filter => program.seccomp(wiring.filter),
+            Action::Serve => self.serve(),
+            Action::CleanUp => self.clean_up(),
+            // Those of nsx itself.
+            Action::Limit(_)
+            | Action::WriteMaps
+            | Action::JoinCgroups
+            | Action::MapOwners
+            | Action::Release
+            | Action::Exec => {}
+        }
+        Ok(())
+    }
+
+    /// A new file system, or, where the kernel does not let it be made, the one that is there.
+    fn take(&mut self, kind: &str, attributes: MountAttributes, slot: Slot, shared: bool) {
+        let program = &mut self.program;
+        let there = known(if kind == "proc" { "/proc" } else { "/sys" });
+        if shared {
+            program.open_tree(&there, true, slot, Otherwise::Stop);
+            program.set_attributes(slot, attributes);
+            return;
+        }
+        let instead = program.here() + 5;
+        program.make_file_system(&known(kind), attributes, slot, Otherwise::GoTo(instead));
+        let done = program.jump();
+        program.open_tree(&there, true, slot, Otherwise::Stop);
+        program.set_attributes(slot, attributes);
+        program.patch(done, program.here());
+    }
+
+    fn change_root(&mut self) -> Result<(), EnterError> {
+        let held = self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::TakeRoot { origin: Origin::Held(place), .. } => Some(*place),
+            _ => None,
+        });
+        match held.and_then(|place| self.wiring.trees.get(place)) {
+            Some(tree) => self.program.change_root(MountTree::Fd(tree.as_fd())),
+            None => self.program.change_root(MountTree::Slot(ROOT)),
+        }
+        let memory = self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::MakeRoot { shown, links, .. } => Some((shown, links)),
+            _ => None,
+        });
+        let Some((shown, links)) = memory else { return Ok(()) };
+        let program = &mut self.program;
+        for (name, to) in links {
+            program.make_link(&path(to)?, &inside(name)?);
+        }
+        for (place, (name, directory)) in shown.iter().enumerate() {
+            let at = inside(name)?;
+            match directory {
+                true => program.make_directory(&at, 0o755),
+                false => program.make_file(&at),
+            }
+            program.attach(MountTree::Slot(Slot(SHOWN + place as u16)), &at, Otherwise::Stop);
+        }
+        Ok(())
+    }
+
+    fn make_dev(&mut self, devices: &[&'static str], tty_group: bool, mqueue: bool) {
+        let program = &mut self.program;
+        let attributes = MountAttributes { nosuid: true, noexec: true, ..MountAttributes::default() };
+        program.set_umask(0);
+        program.mount(&known("tmpfs"), &known("/dev"), attributes, &known("mode=755,size=64k"), Otherwise::Stop);
+        for (place, name) in devices.iter().enumerate() {
+            let at = known(&format!("/dev/{name}"));
+            program.make_file(&at);
+            program.attach(MountTree::Slot(Slot(DEVICES + place as u16)), &at, Otherwise::Stop);
+        }
+        program.make_directory(&known("/dev/pts"), 0o755);
+        let group = if tty_group { ",gid=5" } else { "" };
+        let options = known(&format!("newinstance,ptmxmode=0666,mode=620{group}"));
+        program.mount(&known("devpts"), &known("/dev/pts"), attributes, &options, Otherwise::Stop);
+        program.make_directory(&known("/dev/shm"), 0o755);
+        program.mount(&known("tmpfs"), &known("/dev/shm"), PLAIN, &known("mode=1777"), Otherwise::Stop);
+        if mqueue {
+            program.make_directory(&known("/dev/mqueue"), 0o755);
+            program.mount(&known("mqueue"), &known("/dev/mqueue"), DATA, &known(""), Otherwise::GoOn);
+        }
+        for (name, to) in [
+            ("/dev/fd", "/proc/self/fd"),
+            ("/dev/stdin", "/proc/self/fd/0"),
+            ("/dev/stdout", "/proc/self/fd/1"),
+            ("/dev/stderr", "/proc/self/fd/2"),
+            ("/dev/ptmx", "pts/ptmx"),
+        ] {
+            program.make_link(&known(to), &known(name));
+        }
+        program.remount(&known("/dev"), MountAttributes { read_only: true, ..attributes }, Otherwise::Stop);
+        program.set_umask(0o022);
+    }
+
+    fn fork(&mut self) {
+        let program = &mut self.program;
+        self.fork = Some(program.fork());
+        // From here on it is the command's process.
+        program.new_group();
+        self.put_terminal();
+    }
+
+    fn put_terminal(&mut self) {
+        if let Some((_, _, streams)) = self.wiring.terminal {
+            self.program.foreground_of(FAR);
+            for stream in (0..3).filter(|stream| streams[*stream]) {
+                self.program.put_in_place(FAR, stream as i32);
+            }
+        }
+    }
+
+    fn change_directory(&mut self, paths: &[Vec<u8>], required: bool) -> Result<(), EnterError> {
+        if !self.request.init {
+            self.put_terminal();
+        }
+        let program = &mut self.program;
+        program.chdir_root();
+        let mut done = Vec::new();
+        for (place, directory) in paths.iter().enumerate() {
+            if required && place == 0 {
+                program.chdir(&path(directory)?, Otherwise::Stop);
+                program.check_directory(Otherwise::Stop);
+                break;
+            }
+            done.push(program.chdir_or_next(&path(directory)?));
+        }
+        for jump in done {
+            program.patch(jump, program.here());
+        }
+        Ok(())
+    }
+
+    fn exec(&mut self, surroundings: &Surroundings, by_shell: Option<&CString>) -> Result<(), EnterError> {
+        let wiring = self.wiring;
+        let program = &mut self.program;
+        let environment = program.strings(&surroundings.environment);
+        let candidates = candidates(&self.request.command, surroundings, true, by_shell)?;
+        program.say_ready(wiring.report);
+        if wiring.ignores_children {
+            program.ignore_children();
+        }
+        program.set_mask(wiring.mask);
+        let mut held = vec![wiring.report, wiring.release, wiring.lifeline, wiring.executed];
+        held.extend(wiring.cgroup);
+        held.extend(wiring.net);
+        held.extend(wiring.removal.iter().map(|(parent, _)| parent.as_fd()));
+        held.extend(wiring.locks.iter().chain(wiring.trees).map(AsFd::as_fd));
+        program.close_at_exec(&held);
+        let last = candidates.len();
+        for (place, (file, words)) in candidates.into_iter().enumerate() {
+            let words = program.strings(&words);
+            let otherwise = if place + 1 == last { Otherwise::Stop } else { Otherwise::GoOn };
+            program.exec(&file, words, environment, otherwise);
+        }
+        Ok(())
+    }
+
+    /// The life of the first process.
+    fn serve(&mut self) {
+        const SIGCHLD: u64 = 17;
+        let (wiring, program) = (self.wiring, &mut self.program);
+        if let Some(fork) = self.fork {
+            program.patch(fork, program.here());
+        }
+        program.copy(Slot::FIRST, COMMAND);
+        let kept: Vec<BorrowedFd<'_>> = [wiring.report].into_iter().chain(wiring.locks.iter().map(AsFd::as_fd)).collect();
+        program.close_others(&kept, &self.request.keep_fds);
+        if wiring.terminal.is_some() {
+            program.close_slot(FAR);
+        }
+        program.set_caps(CapSet::KILL, CapSet::EMPTY);
+        program.set(ENDED, u64::from(STATUS) << 32);
+        let look = program.here();
+        // The calls below have these places, counted from `look`.
+        let (wait, ours) = (look + 4, look + 8);
+        program.look_for_child(Slot::FIRST, ENDED, wait);
+        let nobody = program.jump_if(Slot::FIRST, 0);
+        program.patch(nobody, wait);
+        let is_ours = program.jump_if_same(Slot::FIRST, COMMAND);
+        program.patch(is_ours, ours);
+        let again = program.jump();
+        program.patch(again, look);
+        debug_assert_eq!(program.here(), wait);
+        program.wait_for_signal(!0, Slot::SECOND);
+        let child = program.jump_if(Slot::SECOND, SIGCHLD);
+        program.patch(child, look);
+        program.pass_signal(COMMAND, false, Slot::SECOND);
+        let again = program.jump();
+        program.patch(again, wait);
+        debug_assert_eq!(program.here(), ours);
+        program.tell(wiring.report, ENDED);
+        let stopped = program.jump_if_masked(ENDED, 0xff, 0x7f);
+        program.patch(stopped, look);
+        if self.request.share.contains(NsKind::Pid) {
+            // Nobody else ends those who are left.
+            program.set(Slot::SECOND, 9);
+            program.pass_signal(COMMAND, true, Slot::SECOND);
+        }
+        program.exit(0);
+    }
+
+    /// The life of the stub once the first process is there.
+    fn clean_up(&mut self) {
+        const KILL: i32 = 9;
+        const TERM: i32 = 15;
+        const SECOND_NSEC: u64 = 1_000_000_000;
+        let (wiring, program) = (self.wiring, &mut self.program);
+        for clone in &self.clone {
+            program.patch(*clone, program.here());
+        }
+        program.copy(Slot::FIRST, FIRST_PID);
+        let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
+        kept.extend(wiring.removal.iter().map(|(parent, _)| parent.as_fd()));
+        kept.extend(wiring.locks.iter().map(AsFd::as_fd));
+        program.close_others(&kept, &self.request.keep_fds);
+        if self.request.detach {
+            match self.request.timeout {
+                Some(timeout) => {
+                    let nsec = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                    program.wait_for_process(PIDFD, Some(nsec(timeout.after)), ANSWER);
+                    let ended = program.jump_if(ANSWER, 1);
+                    program.signal_pidfd(PIDFD, TERM);
+                    program.wait_for_process(PIDFD, Some(nsec(timeout.grace)), ANSWER);
+                    program.patch(ended, program.here());
+                }
+                None => program.wait_for_process(PIDFD, None, ANSWER),
+            }
+        } else {
+            program.wait_for_end(wiring.lifeline);
+        }
+        program.signal_pidfd(PIDFD, KILL);
+        program.wait_for_process(PIDFD, Some(SECOND_NSEC), ANSWER);
+        let ended = program.jump_if(ANSWER, 1);
+        // It is still there, and so its pid is its own.
+        program.kill_slot(FIRST_PID);
+        program.wait_for_process(PIDFD, Some(10 * SECOND_NSEC), ANSWER);
+        program.patch(ended, program.here());
+        for (parent, name) in wiring.removal {
+            let mut done = Vec::new();
+            for pause in PAUSES_MS {
+                if pause > 0 {
+                    program.sleep(pause * 1_000_000);
+                }
+                let next = program.here() + 2;
+                program.remove_directory(parent.as_fd(), name);
+                program.patch(next - 2, next);
+                done.push(program.jump());
+            }
+            for jump in done {
+                program.patch(jump, program.here());
+            }
+        }
+        program.exit(0);
+    }
+}
+
+fn make_directories(program: &mut Program, paths: &[Vec<u8>]) -> Result<(), EnterError> {
+    for directory in paths {
+        program.make_directory(&path(directory)?, 0o755);
+    }
+    Ok(())
+}
+
+/// The eight bytes of a message that a mark goes with.
+fn tag(mark: u32) -> [u8; 8] {
+    (u64::from(mark) << 32).to_ne_bytes()
+}
+
+/// What is written to timens_offsets, see time_namespaces(7).
+fn offsets(offset: TimeOffset) -> String {
+    let line = |clock: &str, nsec: i128| {
+        let (seconds, rest) = (nsec.div_euclid(1_000_000_000), nsec.rem_euclid(1_000_000_000));
+        format!("{clock} {seconds} {rest}\n")
+    };
+    line("monotonic", offset.monotonic_nsec) + &line("boottime", offset.boottime_nsec)
+}

@@ -1,0 +1,292 @@
+//! The plan of `nsx run`: which steps build the sandbox, in which order, and why. Pure, and the only place that knows the order.
+//!
+//! The order, and its reasons:
+//!
+//! 1. Cgroups come first: limits are there before anybody is in them, and whoever is born is born into them.
+//! 2. One clone3(2) makes all namespaces that can be made so: whatever is made with a user namespace belongs to it.
+//! 3. What needs the host's mounts is taken while they are there, as trees that nobody sees: the root, devices, what is shown; and procfs
+//!    and sysfs, which the kernel only makes for those who see one already (mount_too_revealing() in fs/namespace.c).
+//! 4. Only then the first process needs the id maps and its cgroups, which nsx writes meanwhile; it waits for that, and becomes root.
+//! 5. The root directory is changed before anything is attached in it: a path that leads astray then leads astray inside.
+//! 6. What the command must not undo is done by the first process, whose memory belongs to the host's user namespace: nobody inside may look
+//!    into it, whatever capabilities he has there.
+//! 7. Ids, capabilities and the filter come last: after them nothing is left that would need any.
+//!
+//! Not here: how a step is done (`compile`), what the host says (`gather`).
+
+use super::request::{Net, Root, RunRequest, UserNs};
+use super::steps::{Action, Facts, MapWriter, MountPoint, Origin, Plan, RootFacts, Step, Who};
+use crate::model::{CapSet, KindSet, NsKind};
+
+/// Makes the plan.
+pub fn plan(request: &RunRequest, facts: &Facts) -> Plan {
+    let mut maker = Maker { request, facts, steps: Vec::new(), who: Who::Nsx };
+    let created = created(request);
+    maker.cgroups();
+    maker.clone(created);
+    maker.take();
+    maker.settle();
+    maker.become_root(created);
+    maker.mounts(created);
+    maker.surroundings(created);
+    maker.command();
+    let mut notes = facts.notes.clone();
+    let keeps_admin = kept(request, facts).contains(CapSet::SYS_ADMIN);
+    if keeps_admin {
+        notes.push("with SYS_ADMIN the command can undo mounts: what is hidden or read-only inside is so by its leave".into());
+    }
+    Plan { steps: maker.steps, notes, created }
+}
+
+/// Returns the kinds of namespace that are new.
+pub fn created(request: &RunRequest) -> KindSet {
+    let mut kinds: KindSet = NsKind::ALL.into_iter().filter(|kind| !request.share.contains(*kind)).collect();
+    if request.userns == UserNs::Host {
+        kinds = kinds.without(NsKind::User);
+    }
+    match request.net {
+        Net::None => kinds,
+        Net::Host | Net::Target(_) => kinds.without(NsKind::Net),
+    }
+}
+
+/// Returns the capabilities that the command has at most.
+pub fn kept(request: &RunRequest, facts: &Facts) -> CapSet {
+    let default = if request.userns == UserNs::Host { CapSet::EMPTY } else { CapSet::DOCKER };
+    (default | request.cap_add) & !request.cap_drop & facts.all_caps
+}
+
+struct Maker<'a> {
+    request: &'a RunRequest,
+    facts: &'a Facts,
+    steps: Vec<Step>,
+    who: Who,
+}
+
+impl Maker<'_> {
+    fn step(&mut self, action: Action, why: impl Into<String>) {
+        self.steps.push(Step { who: self.who, action, why: why.into() });
+    }
+
+    fn cgroups(&mut self) {
+        for (index, why) in self.facts.limits.iter().enumerate() {
+            self.step(Action::Limit(index), why.clone());
+        }
+    }
+
+    fn clone(&mut self, created: KindSet) {
+        self.who = Who::Stub;
+        self.step(Action::NewSession, "a Ctrl-C, or a kill of the caller's process group, is nsx's to hear of");
+        if let Net::Target(_) = self.request.net {
+            self.step(Action::EnterNet, "the network that was asked for; with the caller's capabilities, so before there is a user namespace");
+        }
+        let later = self.later(created);
+        let kinds: KindSet = created.iter().filter(|kind| !later.contains(*kind)).collect();
+        let clone3 = self.facts.clone3;
+        let into_cgroup = self.facts.into_cgroup && clone3;
+        let why = match (clone3, into_cgroup) {
+            (true, true) => "all at once, and born within its limits",
+            (true, false) => "all at once",
+            (false, _) => "all at once; clone3(2) is not to be had here",
+        };
+        self.step(Action::Clone { kinds, into_cgroup, clone3 }, why);
+    }
+
+    /// Returns the kinds that the first process leaves itself: its cgroup namespace begins at the cgroup that it is in then, and clocks can
+    /// be set in a time namespace only while nobody is in it.
+    fn later(&self, created: KindSet) -> KindSet {
+        let mut later = KindSet::NONE;
+        if created.contains(NsKind::Cgroup) {
+            later = later.with(NsKind::Cgroup);
+        }
+        if created.contains(NsKind::Time) && (self.request.init || !self.facts.clone3) {
+            later = later.with(NsKind::Time);
+        }
+        later
+    }
+
+    fn take(&mut self) {
+        self.who = Who::Init;
+        if let MapWriter::Itself { uids, gids } = &self.facts.maps {
+            let action = Action::WriteOwnMap { uids: uids.clone(), gids: gids.clone() };
+            self.step(action, "the caller's own id is the only one that it may map; setgroups(2) has to be given up for it");
+        }
+        let read_only = match &self.request.root {
+            Root::Host { .. } => true,
+            Root::Directory { read_only, .. } => *read_only,
+        };
+        match &self.facts.root {
+            RootFacts::Tree(origin) => {
+                let why = if read_only { "nothing is written to it, no suid program and no device node works in it" } else { "no suid program and no device node works in it" };
+                self.step(Action::TakeRoot { origin: origin.clone(), read_only }, why);
+            }
+            RootFacts::InMemory { shown, links } => {
+                let action = Action::MakeRoot { read_only, shown: shown.clone(), links: links.clone() };
+                self.step(action, "what is shown in / needs a directory there, and the host's is not to be written to");
+            }
+        }
+        let pid = created(self.request).contains(NsKind::Pid);
+        let why = if pid { "shows the processes of the new pid namespace; made while the host's is in sight, which the kernel asks for" } else { "the pid namespace is the caller's, and so is its /proc" };
+        self.step(Action::TakeProc { shared: !pid }, why);
+        if self.facts.sys {
+            let net = created(self.request).contains(NsKind::Net);
+            let why = if net { "shows the devices of the new network namespace" } else { "the network namespace is not new, and so is its /sys" };
+            self.step(Action::TakeSys { shared: !net }, why);
+        }
+        self.step(Action::TakeDevices(self.facts.devices.clone()), "those that every program expects");
+        for (index, bind) in self.facts.binds.iter().enumerate() {
+            if let Origin::Path(source) = &bind.origin {
+                let read_only = self.request.binds[index].read_only;
+                self.step(Action::TakeBind { index, source: source.clone(), read_only }, "as asked for");
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let maps = self.facts.maps == MapWriter::Nsx;
+        if !maps && !self.facts.joins {
+            return;
+        }
+        self.who = Who::Nsx;
+        if self.facts.joins {
+            self.step(Action::JoinCgroups, "before it does anything that counts; on v1 nobody can be born into a cgroup");
+        }
+        if maps {
+            self.step(Action::WriteMaps, "takes capabilities that only somebody outside has");
+        }
+        if self.facts.maps_owners {
+            self.step(Action::MapOwners, "so that files look right: what belongs to root there belongs to root inside");
+        }
+        self.step(Action::Release, "everything is as it has to be");
+        self.who = Who::Init;
+        self.step(Action::AwaitRelease, "not before its limits and ids are there");
+    }
+
+    fn become_root(&mut self, created: KindSet) {
+        self.who = Who::Init;
+        if created.contains(NsKind::User) {
+            let groups = !self.facts.setgroups_denied;
+            let own = matches!(self.request.userns, UserNs::Keep);
+            if !own {
+                self.step(Action::BecomeRoot { groups }, "what it makes from now on is to belong to root inside");
+            }
+        }
+        let later = self.later(created);
+        if !later.is_empty() {
+            self.step(Action::Unshare(later), "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children");
+        }
+        if let Some(offset) = self.request.time_offset {
+            self.step(Action::SetClocks(offset), "while nobody is in the time namespace");
+        }
+        if !self.request.detach {
+            self.step(Action::DieWithNsx, "changes of ids have taken it back if it was set before");
+        }
+    }
+
+    fn mounts(&mut self, created: KindSet) {
+        self.step(Action::ChangeRoot, "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached");
+        self.step(Action::MountProc, "");
+        if self.facts.sys {
+            self.step(Action::MountSys, "");
+        }
+        let mqueue = created.contains(NsKind::Ipc);
+        let action = Action::MountDev { devices: self.facts.devices.clone(), tty_group: self.facts.tty_group, mqueue };
+        self.step(action, "a few device nodes, terminals of its own, shared memory; read-only in the end");
+        for (path, mode) in &self.facts.private {
+            let action = Action::MountTmpfs { path: path.clone(), mode: *mode, size_bytes: None, make: Vec::new() };
+            self.step(action, "private");
+        }
+        if !self.facts.make_home.is_empty() {
+            let (uid, gid) = (self.facts.user.uid, self.facts.user.gid);
+            self.step(Action::MakeHome { paths: self.facts.make_home.clone(), uid, gid }, "programs expect a home that they can write to");
+        }
+        for (tmpfs, make) in self.request.tmpfs.iter().zip(&self.facts.tmpfs) {
+            use std::os::unix::ffi::OsStrExt;
+            let path = tmpfs.target.as_os_str().as_bytes().to_vec();
+            self.step(Action::MountTmpfs { path, mode: 0o1777, size_bytes: tmpfs.size_bytes, make: make.clone() }, "as asked for");
+        }
+        for (index, (bind, facts)) in self.request.binds.iter().zip(&self.facts.binds).enumerate() {
+            use std::os::unix::ffi::OsStrExt;
+            let action = Action::AttachBind {
+                index,
+                origin: facts.origin.clone(),
+                target: bind.target.as_os_str().as_bytes().to_vec(),
+                make: facts.make.clone(),
+                point: facts.point,
+            };
+            let why = if facts.point == MountPoint::There { "as asked for" } else { "as asked for; what it is attached to has to be made" };
+            self.step(action, why);
+        }
+        if self.request.mask {
+            for &(path, directory) in &self.facts.sensitive.masked {
+                self.step(Action::Mask { path, directory }, "tells of the host");
+            }
+            for &path in &self.facts.sensitive.read_only {
+                self.step(Action::Protect(path), "sets what counts for the host");
+            }
+        }
+    }
+
+    fn surroundings(&mut self, created: KindSet) {
+        if created.contains(NsKind::Uts) {
+            let name = self.request.hostname.clone().or_else(|| self.request.name.clone().map(Into::into));
+            self.step(Action::SetHostName(name.unwrap_or_else(|| "nsx".into())), "");
+        }
+        if created.contains(NsKind::Net) {
+            self.step(Action::LoopbackUp, "a new network namespace has it down");
+        }
+        for rlimit in &self.request.rlimits {
+            self.step(Action::SetRlimit(*rlimit), "as asked for");
+        }
+        if let Some(score) = self.request.oom_score_adj {
+            self.step(Action::SetOomScore(score), "as asked for");
+        }
+        if self.facts.terminal {
+            self.step(Action::OpenTerminal, "the caller's could be typed into; this one is of the devpts inside, so that its name is known there");
+        }
+    }
+
+    fn command(&mut self) {
+        if self.request.init {
+            self.step(Action::Fork { terminal: self.facts.terminal }, "the first process stays: it reaps orphans, and the kernel ignores signals to it that it does not handle");
+        }
+        self.who = Who::Command;
+        let required = self.request.directory.is_some();
+        let why = if required { "as asked for" } else { "the caller's, if it is there" };
+        self.step(Action::ChangeDirectory { paths: self.facts.directories.clone(), required }, why);
+        let kept = kept(self.request, self.facts);
+        self.step(Action::DropBounding(self.facts.all_caps & !kept), "what is not left there nobody inside gets by execve(2)");
+        let user = &self.facts.user;
+        let groups = (!self.facts.setgroups_denied).then(|| user.groups.clone());
+        let is_root = user.uid == 0;
+        if self.changes_user() {
+            self.step(Action::BecomeUser { uid: user.uid, gid: user.gid, groups }, "as asked for");
+        }
+        let ambient = if is_root { CapSet::EMPTY } else { self.request.cap_add & kept };
+        let left = if is_root { kept } else { ambient };
+        self.step(Action::LimitCaps { kept: left, ambient }, if is_root { "the inheritable and ambient sets are empty" } else { "a user who is not root has those that were asked for by name" });
+        if self.request.no_new_privs {
+            self.step(Action::NoNewPrivs, "suid programs and file capabilities give nothing");
+        }
+        if self.request.seccomp {
+            self.step(Action::Filter, "system calls that no namespace confines are refused");
+        }
+        self.step(Action::Exec, "");
+        if self.request.init {
+            self.who = Who::Init;
+            self.step(Action::Serve, "until the command has ended; then the kernel kills whoever is left in the pid namespace");
+        }
+        self.who = Who::Stub;
+        let why = if self.request.detach { "waits for the end of the sandbox, and leaves no cgroup behind" } else { "nsx may be killed: then this kills the sandbox, and leaves no cgroup behind" };
+        self.step(Action::CleanUp, why);
+    }
+
+    /// Says whether the command is somebody else than the first process.
+    fn changes_user(&self) -> bool {
+        match self.request.userns {
+            UserNs::Keep => self.request.user.is_some(),
+            UserNs::Host => self.request.user.is_some(),
+            _ => self.facts.user.uid != 0 || self.facts.user.gid != 0 || !self.facts.user.groups.is_empty(),
+        }
+    }
+}
