@@ -55,14 +55,40 @@ pub struct CapSet(u64);
 impl CapSet {
     /// None.
     pub const EMPTY: CapSet = CapSet(0);
+    /// CAP_DAC_READ_SEARCH.
+    pub const DAC_READ_SEARCH: CapSet = CapSet(1 << 2);
+    /// CAP_KILL.
+    pub const KILL: CapSet = CapSet(1 << 5);
     /// CAP_SETGID.
     pub const SETGID: CapSet = CapSet(1 << 6);
+    /// CAP_SYS_MODULE.
+    pub const SYS_MODULE: CapSet = CapSet(1 << 16);
+    /// CAP_SYS_RAWIO.
+    pub const SYS_RAWIO: CapSet = CapSet(1 << 17);
     /// CAP_SYS_CHROOT.
     pub const SYS_CHROOT: CapSet = CapSet(1 << 18);
     /// CAP_SYS_PTRACE.
     pub const SYS_PTRACE: CapSet = CapSet(1 << 19);
+    /// CAP_SYS_PACCT.
+    pub const SYS_PACCT: CapSet = CapSet(1 << 20);
     /// CAP_SYS_ADMIN.
     pub const SYS_ADMIN: CapSet = CapSet(1 << 21);
+    /// CAP_SYS_BOOT.
+    pub const SYS_BOOT: CapSet = CapSet(1 << 22);
+    /// CAP_SYS_TIME.
+    pub const SYS_TIME: CapSet = CapSet(1 << 25);
+    /// CAP_SYS_TTY_CONFIG.
+    pub const SYS_TTY_CONFIG: CapSet = CapSet(1 << 26);
+    /// CAP_SYSLOG.
+    pub const SYSLOG: CapSet = CapSet(1 << 34);
+    /// CAP_PERFMON.
+    pub const PERFMON: CapSet = CapSet(1 << 38);
+    /// CAP_BPF.
+    pub const BPF: CapSet = CapSet(1 << 39);
+    /// What Docker lets root of a container keep: what programs expect that install packages, change users, and listen on low ports. As in
+    /// the table of its documentation: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw,
+    /// sys_chroot, mknod, audit_write, setfcap.
+    pub const DOCKER: CapSet = CapSet(0xa804_25fb);
 
     /// Returns the set with these bits, as `/proc/PID/status` has them.
     pub const fn from_bits(bits: u64) -> CapSet {
@@ -77,6 +103,11 @@ impl CapSet {
     /// Says whether all of `other` are among them.
     pub const fn contains(self, other: CapSet) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Returns the capabilities that are in one set or the other, also where `|` cannot be used: in constants.
+    pub const fn union(self, other: CapSet) -> CapSet {
+        CapSet(self.0 | other.0)
     }
 
     /// Returns the numbers of the capabilities, ascending.
@@ -151,6 +182,31 @@ mod tests {
         assert_eq!(CapSet::parse(""), Err(String::new()));
         assert_eq!(CapSet::EMPTY.to_string(), "none");
         assert_eq!(CapSet::parse("sys_ptrace,sys_chroot"), Ok(CapSet::SYS_PTRACE | CapSet::SYS_CHROOT));
+    }
+
+    #[test]
+    fn constants_have_their_names() {
+        let pairs = [
+            (CapSet::DAC_READ_SEARCH, "dac_read_search"),
+            (CapSet::SETGID, "setgid"),
+            (CapSet::SYS_MODULE, "sys_module"),
+            (CapSet::SYS_RAWIO, "sys_rawio"),
+            (CapSet::SYS_CHROOT, "sys_chroot"),
+            (CapSet::SYS_PTRACE, "sys_ptrace"),
+            (CapSet::SYS_PACCT, "sys_pacct"),
+            (CapSet::SYS_ADMIN, "sys_admin"),
+            (CapSet::SYS_BOOT, "sys_boot"),
+            (CapSet::SYS_TIME, "sys_time"),
+            (CapSet::SYS_TTY_CONFIG, "sys_tty_config"),
+            (CapSet::SYSLOG, "syslog"),
+            (CapSet::PERFMON, "perfmon"),
+            (CapSet::BPF, "bpf"),
+        ];
+        for (set, name) in pairs {
+            assert_eq!(set.to_string(), name);
+        }
+        let docker = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap,setpcap,net_bind_service,sys_chroot,kill,audit_write";
+        assert_eq!(CapSet::parse(docker), Ok(CapSet::DOCKER));
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub enum Call {
     Setresuid(u32),
     /// prctl(2).
     Prctl(&'static str),
+    /// seccomp(2) with `SECCOMP_SET_MODE_FILTER`.
+    Seccomp,
     /// capset(2).
     Capset,
     /// capget(2).
@@ -199,6 +201,7 @@ impl fmt::Display for Call {
             Call::Setresgid(gid) => write!(f, "setresgid({gid})"),
             Call::Setresuid(uid) => write!(f, "setresuid({uid})"),
             Call::Prctl(what) => write!(f, "prctl({what})"),
+            Call::Seccomp => write!(f, "seccomp(SECCOMP_SET_MODE_FILTER)"),
             Call::Capset => write!(f, "capset"),
             Call::Capget => write!(f, "capget"),
             Call::Clone => write!(f, "clone(CLONE_PARENT)"),

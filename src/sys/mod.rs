@@ -19,6 +19,7 @@ pub mod nsfs;
 pub mod pidfd;
 pub mod probe;
 pub mod program;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

@@ -153,12 +153,16 @@ impl Program {
         Arg::Number(raw.into())
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Arg {
+    fn place(&mut self, bytes: &[u8]) -> usize {
         // Structures of the kernel are aligned to words.
         self.data.resize(self.data.len().next_multiple_of(8), 0);
         let at = self.data.len();
         self.data.extend_from_slice(bytes);
-        Arg::Data(at)
+        at
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Arg {
+        Arg::Data(self.place(bytes))
     }
 
     pub(super) fn text(&mut self, text: &CString) -> Arg {
@@ -188,6 +192,14 @@ impl Program {
         }
         self.data.extend_from_slice(&[0; 8]);
         Strings(at)
+    }
+
+    /// A structure of a number and a pointer to an array of that many structures.
+    pub(super) fn counted(&mut self, count: usize, array: &[u8]) -> Arg {
+        let at = self.place(array);
+        let pair = self.place(&[count as u64, at as u64].map(u64::to_ne_bytes).concat());
+        self.pointers.push(pair + 8);
+        Arg::Data(pair)
     }
 
     /// Returns the data with its pointers counted from `base`, and those to the scratch memory from `scratch`.

@@ -212,13 +212,14 @@ pub fn exit_now(code: i32) -> ! {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::os::fd::AsFd;
 
     use crate::sys::program::Otherwise;
 
-    fn reports(program: &Program) -> Vec<Report> {
+    /// Runs a program as a stub, and returns all that it says.
+    pub(crate) fn reports(program: &Program) -> Vec<Report> {
         let (read, write) = pipe().expect("a pipe");
         let child = start(program, write.as_fd(), [None; 3]).expect("a child");
         drop(write);
@@ -281,6 +282,25 @@ mod tests {
         assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 42)), "{status:?}");
         drop(hold);
         nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(stub), None).expect("our child, too");
+    }
+
+    #[test]
+    fn a_filter_that_was_installed_refuses() {
+        use crate::sys::seccomp::{Action, Filter, Rule, Verdict};
+        let all = Rule { first: 0, last: 1000, action: Action::Always(Verdict::Allow) };
+        let errno = Errno::EXFULL;
+        let filter = Filter::new(&[all, Rule::one(libc::SYS_setsid, Action::Always(Verdict::Refuse(errno)))]);
+        let mut program = Program::default();
+        program.no_new_privs();
+        program.seccomp(&filter, Otherwise::Stop);
+        program.any_call(libc::SYS_getpid, [0; 3]);
+        program.any_call(libc::SYS_setsid, [0; 3]);
+        program.any_call(1001, [0; 3]);
+        program.any_call(libc::SYS_getpid | 0x4000_0000, [0; 3]);
+        program.new_session();
+        program.exit(0);
+        let refused = [(3, errno), (4, Errno::ENOSYS), (5, Errno::ENOSYS), (6, errno)];
+        assert_eq!(reports(&program), refused.map(|(place, errno)| Report::Failed(place, errno)));
     }
 
     #[test]

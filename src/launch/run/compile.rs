@@ -14,6 +14,7 @@ use crate::launch::surroundings::{Surroundings, candidates, text};
 use crate::model::{CapSet, KindSet, NsKind};
 use crate::sys::calls::mounts::{MountAttributes, MountTree};
 use crate::sys::program::{Otherwise, Program, Slot};
+use crate::sys::seccomp::Filter;
 
 /// What the reports are marked with that tell how the command has ended or stopped: the lower half is a wait status, see wait4(2).
 pub const STATUS: u32 = 0xffff_ff01;
@@ -73,8 +74,8 @@ pub struct Wiring<'a> {
     pub ignores_children: bool,
     /// The `struct termios` of the kernel and the size that its terminal has, and which of the standard streams it is.
     pub terminal: Option<(&'a [u8], [u16; 4], [bool; 3])>,
-    /// The filter of system calls.
-    pub filter: &'a [u8],
+    /// The filter of system calls, if there is to be one.
+    pub filter: Option<&'a Filter>,
 }
 
 /// Makes the list. `faults` has it halt before the step with this place, until nsx is gone: for tests of what is left then.
@@ -277,7 +278,11 @@ impl Compiler<'_> {
                 program.raise_ambient(*ambient);
             }
             Action::NoNewPrivs => program.no_new_privs(),
-            Action::Filter => program.seccomp(wiring.filter),
+            Action::Filter => {
+                if let Some(filter) = wiring.filter {
+                    program.seccomp(filter, Otherwise::Stop);
+                }
+            }
             Action::Serve => self.serve(),
             Action::CleanUp => self.clean_up(),
             // Those of nsx itself.

@@ -3,6 +3,7 @@
 //! Not here: entering namespaces that are there (`launch::enter`), words for users (`cmd::advice`).
 
 pub mod request;
+pub mod seccomp;
 
 pub use request::{
     Bind, Environment, Limits, NameOrId, Net, Rlimit, Root, RunRequest, TimeOffset, Tmpfs, User, UserNs,

@@ -10,7 +10,8 @@
 //! 5. The root directory is changed before anything is attached in it: a path that leads astray then leads astray inside.
 //! 6. What the command must not undo is done by the first process, whose memory belongs to the host's user namespace: nobody inside may look
 //!    into it, whatever capabilities he has there.
-//! 7. Ids, capabilities and the filter come last: after them nothing is left that would need any.
+//! 7. The filter, ids and capabilities come last: after them nothing is left that would need any. The filter before the capabilities,
+//!    because without no_new_privs it takes CAP_SYS_ADMIN.
 //!
 //! Not here: how a step is done (`compile`), what the host says (`gather`).
 
@@ -256,6 +257,12 @@ impl Maker<'_> {
         self.step(Action::ChangeDirectory { paths: self.facts.directories.clone(), required }, why);
         let kept = kept(self.request, self.facts);
         self.step(Action::DropBounding(self.facts.all_caps & !kept), "what is not left there nobody inside gets by execve(2)");
+        if self.request.no_new_privs {
+            self.step(Action::NoNewPrivs, "suid programs and file capabilities give nothing");
+        }
+        if self.request.seccomp {
+            self.step(Action::Filter, "system calls that no namespace confines are refused");
+        }
         let user = &self.facts.user;
         let groups = (!self.facts.setgroups_denied).then(|| user.groups.clone());
         let is_root = user.uid == 0;
@@ -265,12 +272,6 @@ impl Maker<'_> {
         let ambient = if is_root { CapSet::EMPTY } else { self.request.cap_add & kept };
         let left = if is_root { kept } else { ambient };
         self.step(Action::LimitCaps { kept: left, ambient }, if is_root { "the inheritable and ambient sets are empty" } else { "a user who is not root has those that were asked for by name" });
-        if self.request.no_new_privs {
-            self.step(Action::NoNewPrivs, "suid programs and file capabilities give nothing");
-        }
-        if self.request.seccomp {
-            self.step(Action::Filter, "system calls that no namespace confines are refused");
-        }
         self.step(Action::Exec, "");
         if self.request.init {
             self.who = Who::Init;

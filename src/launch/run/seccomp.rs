@@ -1,0 +1,407 @@
+//! The filter of system calls that `nsx run` puts on a command, unless it is told not to.
+//!
+//! It refuses what is the whole host's, what gets around namespaces, and what has no use but attacks. It is no list of what is allowed:
+//! inside a sandbox `unshare`, `mount`, `ptrace` and `nsx run` itself work as far as namespaces and capabilities let them. Only numbers
+//! that nobody knew when this was written are refused one and all, for what they will do cannot be known either.
+//!
+//! A call that has a use with a capability is allowed where the command keeps that capability. The kernel then still asks for it, mostly in
+//! the initial user namespace. See seccomp(2), capabilities(7); the default profile of Docker is close to this.
+//!
+//! Not here: how rules become a filter (`sys::seccomp`), when it is installed.
+
+use nix::libc::{self, c_long};
+
+use crate::model::CapSet;
+use crate::sys::Errno;
+use crate::sys::seccomp::{Action, Filter, Rule, Test, Verdict};
+
+/// Calls that are not, or not always, allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The calls with their numbers.
+    pub calls: &'static [Syscall],
+    /// What becomes of them.
+    pub action: Action,
+    /// They are allowed where the command keeps one of these capabilities.
+    pub unless: CapSet,
+    /// Why, for the reader of a manual: the beginning of a sentence are the names of the calls.
+    pub why: &'static str,
+}
+
+/// A system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syscall {
+    /// Its name, as in section 2 of the manual.
+    pub name: &'static str,
+    /// Its number on this architecture.
+    pub number: c_long,
+}
+
+/// Where libc has no `SYS_kexec_file_load`: for musl on aarch64.
+const KEXEC_FILE_LOAD: c_long = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
+/// `AF_VSOCK` of `include/linux/socket.h`, which libc does not have for musl.
+const AF_VSOCK: u32 = 40;
+/// Execution domains and flags of `include/uapi/linux/personality.h`, which libc does not have for musl.
+const PER_LINUX32: u32 = 8;
+const UNAME26: u32 = 0x2_0000;
+const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
+
+/// The numbers that calls have, up to those of Linux 7.0 (`rseq_slice_yield`): the old ones of each architecture, and those that are the
+/// same everywhere, which start at 424. What lies between is not in use.
+#[cfg(target_arch = "x86_64")]
+const KNOWN: [(u32, u32); 2] = [(0, 336), (424, 471)];
+/// As above: up to `kexec_file_load`, and from 424.
+#[cfg(target_arch = "aarch64")]
+const KNOWN: [(u32, u32); 2] = [(0, 294), (424, 471)];
+
+const ALLOW: Action = Action::Always(Verdict::Allow);
+const EPERM: Action = refuse(Errno::EPERM);
+
+const fn refuse(errno: Errno) -> Action {
+    Action::Always(Verdict::Refuse(errno))
+}
+
+macro_rules! calls {
+    ($($name:ident = $number:expr),*) => { &[$(Syscall { name: stringify!($name), number: $number }),*] };
+}
+
+const NEVER: CapSet = CapSet::EMPTY;
+
+/// All calls that are not, or not always, allowed.
+///
+/// Missing on purpose: adjtimex and clock_adjtime, which only read the clock where they are not told to set it, what a filter cannot
+/// see, and the kernel asks for CAP_SYS_TIME; pidfd_getfd, process_vm_readv, process_madvise, kcmp, move_pages and the like, for which the
+/// kernel asks whether the caller may trace the process; modify_ldt, without which Wine has no 32-bit programs; calls that the kernel has
+/// no longer, such as create_module and _sysctl.
+pub const ROWS: &[Row] = &[
+    Row {
+        calls: calls![kexec_load = libc::SYS_kexec_load, kexec_file_load = KEXEC_FILE_LOAD],
+        action: EPERM,
+        unless: NEVER,
+        why: "would replace the host's kernel",
+    },
+    Row {
+        calls: calls![
+            init_module = libc::SYS_init_module,
+            finit_module = libc::SYS_finit_module,
+            delete_module = libc::SYS_delete_module
+        ],
+        action: EPERM,
+        unless: CapSet::SYS_MODULE,
+        why: "put code into the host's kernel, or take it out",
+    },
+    Row {
+        calls: calls![reboot = libc::SYS_reboot],
+        action: EPERM,
+        unless: CapSet::SYS_BOOT,
+        why: "is for the init of a machine",
+    },
+    #[cfg(target_arch = "x86_64")]
+    Row {
+        calls: calls![iopl = libc::SYS_iopl, ioperm = libc::SYS_ioperm],
+        action: EPERM,
+        unless: CapSet::SYS_RAWIO,
+        why: "reach devices past the kernel",
+    },
+    Row {
+        calls: calls![swapon = libc::SYS_swapon, swapoff = libc::SYS_swapoff],
+        action: EPERM,
+        unless: NEVER,
+        why: "change the memory of the whole host",
+    },
+    Row {
+        calls: calls![settimeofday = libc::SYS_settimeofday, clock_settime = libc::SYS_clock_settime],
+        action: EPERM,
+        unless: CapSet::SYS_TIME,
+        why: "set the host's clock: that of the day is in no namespace",
+    },
+    Row {
+        calls: calls![acct = libc::SYS_acct],
+        action: EPERM,
+        unless: CapSet::SYS_PACCT,
+        why: "writes down every process that ends",
+    },
+    Row {
+        calls: calls![syslog = libc::SYS_syslog],
+        action: EPERM,
+        unless: CapSet::SYSLOG.union(CapSet::SYS_ADMIN),
+        why: "reads the messages of the host's kernel, addresses among them",
+    },
+    Row {
+        calls: calls![bpf = libc::SYS_bpf],
+        action: EPERM,
+        unless: CapSet::BPF.union(CapSet::SYS_ADMIN),
+        why: "runs programs in the host's kernel",
+    },
+    Row {
+        calls: calls![perf_event_open = libc::SYS_perf_event_open],
+        action: EPERM,
+        unless: CapSet::PERFMON.union(CapSet::SYS_ADMIN),
+        why: "watches processor and kernel, other processes' traces included",
+    },
+    Row {
+        calls: calls![open_by_handle_at = libc::SYS_open_by_handle_at],
+        action: EPERM,
+        unless: CapSet::DAC_READ_SEARCH,
+        why: "opens files by their number, also those that no path inside leads to",
+    },
+    Row {
+        calls: calls![quotactl = libc::SYS_quotactl, quotactl_fd = libc::SYS_quotactl_fd],
+        action: EPERM,
+        unless: CapSet::SYS_ADMIN,
+        why: "are about whole file systems, which are the host's",
+    },
+    Row {
+        calls: calls![fanotify_init = libc::SYS_fanotify_init],
+        action: EPERM,
+        unless: CapSet::SYS_ADMIN,
+        why: "watches whole file systems, which are the host's",
+    },
+    Row {
+        calls: calls![lookup_dcookie = libc::SYS_lookup_dcookie],
+        action: EPERM,
+        unless: CapSet::SYS_ADMIN,
+        why: "tells paths of the host, and is of use to a profiler of the whole host only",
+    },
+    Row {
+        calls: calls![vhangup = libc::SYS_vhangup],
+        action: EPERM,
+        unless: CapSet::SYS_TTY_CONFIG,
+        why: "hangs up the terminal, which may be the host's",
+    },
+    Row {
+        calls: calls![add_key = libc::SYS_add_key, request_key = libc::SYS_request_key, keyctl = libc::SYS_keyctl],
+        action: EPERM,
+        unless: NEVER,
+        why: "reach keys of the caller: a session's keyring is in no namespace",
+    },
+    Row {
+        calls: calls![userfaultfd = libc::SYS_userfaultfd],
+        action: EPERM,
+        unless: NEVER,
+        why: "lets a program stop the kernel in the middle of a call, which makes races into exploits",
+    },
+    Row {
+        calls: calls![
+            io_uring_setup = libc::SYS_io_uring_setup,
+            io_uring_enter = libc::SYS_io_uring_enter,
+            io_uring_register = libc::SYS_io_uring_register
+        ],
+        // As on a kernel without it: programs have a way around that for as long as there has been io_uring. EPERM came later.
+        action: refuse(Errno::ENOSYS),
+        unless: NEVER,
+        why: "make calls that no filter sees, and have been the way into many kernels",
+    },
+    Row { calls: calls![nfsservctl = libc::SYS_nfsservctl], action: EPERM, unless: NEVER, why: "is a relic" },
+    #[cfg(target_arch = "x86_64")]
+    Row {
+        calls: calls![uselib = libc::SYS_uselib, ustat = libc::SYS_ustat, sysfs = libc::SYS_sysfs],
+        action: EPERM,
+        unless: NEVER,
+        why: "are relics",
+    },
+    Row {
+        calls: calls![personality = libc::SYS_personality],
+        action: Action::ByArgument {
+            argument: 0,
+            tests: &[
+                // Only asks.
+                Test::equals(u32::MAX),
+                Test::within(PER_LINUX32 | UNAME26 | ADDR_NO_RANDOMIZE),
+            ],
+            found: Verdict::Allow,
+            otherwise: Verdict::Refuse(Errno::EPERM),
+        },
+        unless: NEVER,
+        why: "takes PER_LINUX, PER_LINUX32, UNAME26 and, for debuggers, ADDR_NO_RANDOMIZE; others bring old ways back that are little tested",
+    },
+    Row {
+        calls: calls![ioctl = libc::SYS_ioctl],
+        action: Action::ByArgument {
+            argument: 1,
+            tests: &[Test::equals(libc::TIOCSTI as u32), Test::equals(libc::TIOCLINUX as u32)],
+            found: Verdict::Refuse(Errno::EPERM),
+            otherwise: Verdict::Allow,
+        },
+        unless: NEVER,
+        why: "takes neither TIOCSTI nor TIOCLINUX, which type into a terminal: what the caller's shell reads next, once the command has ended",
+    },
+    Row {
+        calls: calls![socket = libc::SYS_socket],
+        action: Action::ByArgument {
+            argument: 0,
+            tests: &[Test::equals(libc::AF_ALG as u32), Test::equals(AF_VSOCK)],
+            // As on a kernel that lacks the family.
+            found: Verdict::Refuse(Errno::EAFNOSUPPORT),
+            otherwise: Verdict::Allow,
+        },
+        unless: NEVER,
+        why: "does without AF_VSOCK, the way to the hypervisor and to virtual machines, which is in no network namespace, and without AF_ALG, \
+              ciphers of the kernel, which CVE-2026-31431 led through to files of others",
+    },
+];
+
+/// Returns the rules for a command that keeps these capabilities.
+pub fn rules(kept: CapSet) -> Vec<Rule> {
+    let known = KNOWN.iter().map(|&(first, last)| Rule { first, last, action: ALLOW });
+    let refused = ROWS
+        .iter()
+        .filter(|row| kept & row.unless == CapSet::EMPTY)
+        .flat_map(|row| row.calls.iter().map(|call| Rule::one(call.number, row.action)));
+    known.chain(refused).collect()
+}
+
+/// Returns the filter for a command that keeps these capabilities.
+pub fn filter(kept: CapSet) -> Filter {
+    Filter::new(&rules(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sys::program::Program;
+    use crate::sys::seccomp::tests::{answer, expected, steps};
+    use crate::sys::spawn::Report;
+    use crate::sys::spawn::tests::reports;
+
+    const REFUSED: Verdict = Verdict::Refuse(Errno::EPERM);
+
+    fn ask(kept: CapSet, number: c_long, arguments: [u64; 6]) -> Verdict {
+        answer(&filter(kept), number as u32, arguments)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_filter_answers_as_the_table_says(
+            kept in prop_oneof![Just(CapSet::DOCKER), Just(CapSet::EMPTY), any::<u64>().prop_map(CapSet::from_bits)],
+            arguments in proptest::array::uniform6(prop_oneof![any::<u64>(), 0..64u64]),
+        ) {
+            let (filter, rules) = (filter(kept), rules(kept));
+            for number in 0..1000 {
+                prop_assert_eq!(answer(&filter, number, arguments), expected(&rules, number, arguments), "{}", number);
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_effective_and_says_why() {
+        let mut seen = std::collections::HashSet::new();
+        for row in ROWS {
+            assert!(!row.why.is_empty() && !row.why.ends_with('.'));
+            for call in row.calls {
+                assert!(seen.insert(call.number), "{} is there twice", call.name);
+                assert!(
+                    KNOWN.iter().any(|(first, last)| (*first..=*last).contains(&(call.number as u32))),
+                    "{}",
+                    call.name
+                );
+                if let Action::Always(verdict) = row.action {
+                    assert_eq!(ask(CapSet::DOCKER, call.number, [0; 6]), verdict, "{}", call.name);
+                    let kept = ask(row.unless, call.number, [0; 6]);
+                    assert_eq!(kept == Verdict::Allow, row.unless != NEVER, "{}", call.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_several_capabilities_is_enough() {
+        for kept in [CapSet::BPF, CapSet::SYS_ADMIN, CapSet::BPF | CapSet::DOCKER] {
+            assert_eq!(ask(kept, libc::SYS_bpf, [0; 6]), Verdict::Allow);
+        }
+        assert_eq!(ask(CapSet::PERFMON, libc::SYS_bpf, [0; 6]), REFUSED);
+        assert_eq!(ask(CapSet::from_bits(u64::MAX), libc::SYS_keyctl, [0; 6]), REFUSED);
+    }
+
+    #[test]
+    fn what_a_sandbox_in_a_sandbox_needs_is_allowed() {
+        let needed = [
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_mount,
+            libc::SYS_umount2,
+            libc::SYS_pivot_root,
+            libc::SYS_open_tree,
+            libc::SYS_move_mount,
+            libc::SYS_fsopen,
+            libc::SYS_fsmount,
+            libc::SYS_mount_setattr,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_readv,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_seccomp,
+            libc::SYS_sethostname,
+            libc::SYS_landlock_restrict_self,
+            libc::SYS_adjtimex,
+            // listns, which libc does not have yet.
+            470,
+        ];
+        for number in needed {
+            assert_eq!(ask(CapSet::EMPTY, number, [0; 6]), Verdict::Allow, "{number}");
+        }
+    }
+
+    #[test]
+    fn personalities_are_the_usual_ones() {
+        let usual = [0, 8, 0x2_0000, 0x2_0008, 0x4_0000, 0x4_0008, 0xffff_ffff, 0xffff_ffff_ffff_ffff, 0x1_0000_0000];
+        for persona in usual {
+            assert_eq!(ask(CapSet::DOCKER, libc::SYS_personality, [persona; 6]), Verdict::Allow, "{persona:#x}");
+        }
+        // READ_IMPLIES_EXEC, MMAP_PAGE_ZERO, PER_SVR4, and what looks like the usual to who looks at the wrong half.
+        for persona in [0x40_0000, 0x10_0000, 1, 0x40_0000 | 8, 0xffff_fffe, 0x40_0000 | 8 << 32] {
+            assert_eq!(ask(CapSet::DOCKER, libc::SYS_personality, [persona; 6]), REFUSED, "{persona:#x}");
+        }
+    }
+
+    #[test]
+    fn it_is_small() {
+        for kept in [CapSet::EMPTY, CapSet::DOCKER, CapSet::from_bits(u64::MAX)] {
+            let filter = filter(kept);
+            let length = filter.instructions().len();
+            assert!(length < 110, "{length}");
+            let most = (0..1000).map(|number| steps(&filter, number)).max();
+            // Two loads, the architecture, the answer; a question for each halving; of an argument a load and a question for each value.
+            let halvings = length.ilog2() as usize;
+            assert!(most <= Some(4 + halvings + 5), "{most:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_does_as_the_filter_says() {
+        let mut program = Program::default();
+        program.no_new_privs();
+        program.seccomp(&filter(CapSet::DOCKER), crate::sys::program::Otherwise::Stop);
+        let terminal = i64::from(libc::TIOCSTI as u32);
+        let calls: [(c_long, [i64; 3], Option<Errno>); 11] = [
+            (libc::SYS_getpid, [0; 3], None),
+            (libc::SYS_unshare, [0; 3], None),
+            (libc::SYS_keyctl, [0; 3], Some(Errno::EPERM)),
+            // There is no such descriptor, which is what the kernel says where it is asked.
+            (libc::SYS_ioctl, [-1, libc::TCGETS as i64, 0], Some(Errno::EBADF)),
+            (libc::SYS_ioctl, [-1, terminal, 0], Some(Errno::EPERM)),
+            (libc::SYS_ioctl, [-1, terminal | 0x7_0000_0000, 0], Some(Errno::EPERM)),
+            (libc::SYS_socket, [AF_VSOCK.into(), 1, 0], Some(Errno::EAFNOSUPPORT)),
+            (libc::SYS_personality, [0xffff_ffff, 0, 0], None),
+            (libc::SYS_personality, [0x40_0000, 0, 0], Some(Errno::EPERM)),
+            (libc::SYS_io_uring_setup, [0; 3], Some(Errno::ENOSYS)),
+            (1000, [0; 3], Some(Errno::ENOSYS)),
+        ];
+        let first = program.here();
+        for (number, arguments, _) in calls {
+            program.any_call(number, arguments);
+        }
+        program.exit(0);
+        let failed: Vec<Report> = calls
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (.., errno))| Some(Report::Failed(first + place, (*errno)?)))
+            .collect();
+        assert_eq!(reports(&program), failed);
+    }
+}
