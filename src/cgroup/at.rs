@@ -39,6 +39,11 @@ impl<'a> Cgroup<'a> {
         Ok(Cgroup { cgroups, hierarchy, path: path.to_vec(), directory })
     }
 
+    /// Returns its directory, for who keeps it longer than the hierarchies.
+    pub fn into_directory(self) -> OwnedFd {
+        self.directory
+    }
+
     /// Returns its hierarchy.
     pub fn opened(&self) -> &'a Opened {
         &self.cgroups.hierarchies[self.hierarchy]

@@ -144,6 +144,20 @@ impl Cgroups {
     /// # Errors
     /// Where `/proc/self` cannot be read.
     pub fn open(proc: &ProcRoot) -> Result<Cgroups, SysError> {
+        let mut cgroups = Cgroups::open_for(proc, None)?;
+        cgroups.host = Host::read(proc);
+        let mut options =
+            cgroups.hierarchies.iter().flat_map(|opened| &opened.hierarchy.mounts).flat_map(|mount| &mount.options);
+        cgroups.host.recursive_protection = options.any(|option| option == b"memory_recursiveprot");
+        Ok(cgroups)
+    }
+
+    /// As [`Cgroups::open`], for who is in a hurry: what the host has is not read, and of the hierarchies of v1 only those are opened that
+    /// have one of these controllers. Where the others are at home is not to be asked then.
+    ///
+    /// # Errors
+    /// As [`Cgroups::open`].
+    pub fn open_for(proc: &ProcRoot, wanted: Option<&[Controller]>) -> Result<Cgroups, SysError> {
         let failed = |name: &str| {
             let name = proc.name(name);
             move |errno| SysError::new(Call::Openat(name), errno)
@@ -152,16 +166,26 @@ impl Cgroups {
         let mountinfo = own_process.read_all(c"mountinfo", MOST_BYTES).map_err(failed("self/mountinfo"))?;
         let own = own_process.read_all(c"cgroup", MOST_BYTES).map_err(failed("self/cgroup"))?;
         let root = own_process.root_dir().map_err(failed("self/root"))?;
-        let kernel = dir::read_whole(proc.as_fd(), c"cgroups", MOST_BYTES).unwrap_or_default();
+        let has = |hierarchy: &Hierarchy, one: &Controller| hierarchy.controllers.contains(one);
+        let is_wanted = |hierarchy: &Hierarchy| {
+            hierarchy.version == Version::V2 || wanted.is_none_or(|all| all.iter().any(|one| has(hierarchy, one)))
+        };
         let hierarchies = Layout::parse(&mountinfo).hierarchies(&own);
-        let hierarchies: Vec<Opened> =
-            hierarchies.into_iter().map(|hierarchy| open(hierarchy, root.as_fd(), proc.is_live())).collect();
+        let hierarchies: Vec<Opened> = hierarchies
+            .into_iter()
+            .map(|hierarchy| match is_wanted(&hierarchy) {
+                true => open(hierarchy, root.as_fd(), proc.is_live()),
+                false => Opened { hierarchy, top: None },
+            })
+            .collect();
+        let found = |one: &Controller| hierarchies.iter().any(|opened| has(&opened.hierarchy, one));
+        // What the kernel says beside that only counts where one was not found.
+        let kernel = match wanted {
+            Some(all) if all.iter().all(found) => Vec::new(),
+            _ => dir::read_whole(proc.as_fd(), c"cgroups", MOST_BYTES).unwrap_or_default(),
+        };
         let kernel = controllers_of_kernel(&kernel).collect();
-        let mut host = Host::read(proc);
-        let mut options =
-            hierarchies.iter().flat_map(|opened| &opened.hierarchy.mounts).flat_map(|mount| &mount.options);
-        host.recursive_protection = options.any(|option| option == b"memory_recursiveprot");
-        Ok(Cgroups { hierarchies, kernel, own, host })
+        Ok(Cgroups { hierarchies, kernel, own, host: Host::default() })
     }
 
     /// Says where a controller is at home.

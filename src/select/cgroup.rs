@@ -1,6 +1,7 @@
 //! What a user points at where cgroups are meant: a process, or a cgroup by its path or its directory.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::target::{Resolved, Target, TargetError, resolve_process_kinds};
 use crate::cgroup::change::set::Places;
@@ -33,24 +34,8 @@ pub fn choose(proc: &ProcRoot, cgroups: &Cgroups, target: &Target) -> Result<Cho
     match target {
         Target::Cgroup(path) => Ok(Chosen::Cgroup { path: path.clone(), only: None }),
         Target::File(path) => {
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            let bytes = tidy(absolute.as_os_str().as_bytes());
-            let mounted = cgroups.hierarchies.iter().enumerate().filter_map(|(index, opened)| {
-                let point = opened.mount_point().filter(|_| opened.top().is_some())?.len();
-                Some((point, index, opened.hierarchy.cgroup_at(&bytes)?))
-            });
-            // Hierarchies may be mounted below each other.
-            if let Some((_, index, path)) = mounted.max_by_key(|(length, ..)| *length) {
-                return Ok(Chosen::Cgroup { path, only: Some(index) });
-            }
-            if path.is_absolute() {
-                if is_of_host(cgroups, &bytes) {
-                    return Err(TargetError::NotCgroupfs(bytes, mount_points(cgroups)));
-                }
-                return Ok(Chosen::Cgroup { path: bytes, only: None });
-            }
-            let call = Call::Openat(path.as_os_str().as_bytes().to_vec());
-            Err(TargetError::NoCgroup(bytes, SysError::new(call, Errno::ENOENT)))
+            let (path, only) = by_path(cgroups, path)?;
+            Ok(Chosen::Cgroup { path, only })
         }
         // No namespace of the process has to be read, which may be more than the caller may.
         other => match resolve_process_kinds(proc, other, KindSet::NONE)? {
@@ -58,6 +43,31 @@ pub fn choose(proc: &ProcRoot, cgroups: &Cgroups, target: &Target) -> Result<Cho
             Resolved::Namespace(..) => Err(TargetError::WantedProcess(other.to_string())),
         },
     }
+}
+
+/// Finds the cgroup that a path means, and the hierarchy where it is a directory: see [`choose`].
+///
+/// # Errors
+/// Where it is plain that a directory was meant, and it lies on no hierarchy.
+pub fn by_path(cgroups: &Cgroups, path: &Path) -> Result<(Vec<u8>, Option<usize>), TargetError> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let bytes = tidy(absolute.as_os_str().as_bytes());
+    let mounted = cgroups.hierarchies.iter().enumerate().filter_map(|(index, opened)| {
+        let point = opened.mount_point().filter(|_| opened.top().is_some())?.len();
+        Some((point, index, opened.hierarchy.cgroup_at(&bytes)?))
+    });
+    // Hierarchies may be mounted below each other.
+    if let Some((_, index, path)) = mounted.max_by_key(|(length, ..)| *length) {
+        return Ok((path, Some(index)));
+    }
+    if path.is_absolute() {
+        if is_of_host(cgroups, &bytes) {
+            return Err(TargetError::NotCgroupfs(bytes, mount_points(cgroups)));
+        }
+        return Ok((bytes, None));
+    }
+    let call = Call::Openat(path.as_os_str().as_bytes().to_vec());
+    Err(TargetError::NoCgroup(bytes, SysError::new(call, Errno::ENOENT)))
 }
 
 /// Says whether a path that lies on no hierarchy is meant to be one of the host all the same: it begins where the kernel's file systems

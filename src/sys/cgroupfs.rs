@@ -3,7 +3,7 @@
 //! A knob is written by a single write(2), which the kernel takes or refuses as a whole. See cgroups(7), mkdirat(2), unlinkat(2).
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -78,7 +78,19 @@ pub fn rmdir(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
 /// # Errors
 /// `ENOENT`, `EACCES`, `EROFS`.
 pub fn open_write(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = libc::O_WRONLY | libc::O_NOCTTY | libc::O_CLOEXEC;
+    open(dir, name, libc::O_WRONLY)
+}
+
+/// Opens a knob to write to it and to read it back.
+///
+/// # Errors
+/// As [`open_write`].
+pub fn open_read_write(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    open(dir, name, libc::O_RDWR)
+}
+
+fn open(dir: BorrowedFd<'_>, name: &CStr, mode: libc::c_int) -> Result<OwnedFd, Errno> {
+    let flags = mode | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: `name` ends with NUL.
     let fd = retry(|| unsafe { libc::openat(dir.as_raw_fd(), name.as_ptr(), flags) }.into())?;
     // SAFETY: the kernel has just handed out `fd`; nobody else owns it.
@@ -96,8 +108,16 @@ pub fn write(knob: BorrowedFd<'_>, value: &[u8]) -> Result<(), Errno> {
 
 /// Says whether the caller may write to a file, by its effective ids; see faccessat(2).
 pub fn may_write(dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    access_write(dir, name).is_ok()
+}
+
+/// As [`may_write`], with the reason.
+///
+/// # Errors
+/// `EACCES`, `EROFS`, `ENOENT`.
+pub fn access_write(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     // SAFETY: `name` ends with NUL.
-    unsafe { libc::faccessat(dir.as_fd().as_raw_fd(), name.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+    retry(|| unsafe { libc::faccessat(dir.as_raw_fd(), name.as_ptr(), libc::W_OK, libc::AT_EACCESS) }.into()).map(drop)
 }
 
 /// Returns the uid of the owner of a file in the directory of a cgroup.

@@ -149,6 +149,8 @@ pub enum Call {
     Listns,
     /// open_by_handle_at(2) of a namespace id.
     OpenByHandleAt(u64),
+    /// faccessat(2) on this file, whether it may be written to.
+    Faccessat(Vec<u8>),
     /// mkdirat(2) of a cgroup.
     Mkdirat(Vec<u8>),
     /// unlinkat(2) of a cgroup, with `AT_REMOVEDIR`.
@@ -230,6 +232,7 @@ impl fmt::Display for Call {
             Call::Statmount(id) => write!(f, "statmount(mnt_id={id})"),
             Call::Listns => write!(f, "listns"),
             Call::OpenByHandleAt(id) => write!(f, "open_by_handle_at(ns_id={id})"),
+            Call::Faccessat(path) => write!(f, "faccessat({}, W_OK)", text(path)),
             Call::Mkdirat(path) => write!(f, "mkdirat({})", text(path)),
             Call::Unlinkat(path) => write!(f, "unlinkat({}, AT_REMOVEDIR)", text(path)),
             Call::PidfdKill(pid) => write!(f, "pidfd_send_signal({pid}, SIGKILL)"),

@@ -17,7 +17,7 @@ use crate::sys::{Call, Errno, SysError};
 pub(super) const NAMED: usize = 8;
 
 /// Explains why a knob could not be set. `asked` is the number that was, if it was one.
-pub(super) fn set(cgroup: &Cgroup<'_>, knob: &str, file: &str, asked: Option<u64>, error: SysError) -> ChangeError {
+pub(crate) fn set(cgroup: &Cgroup<'_>, knob: &str, file: &str, asked: Option<u64>, error: SysError) -> ChangeError {
     let cause = match (error.errno, is_open(&error)) {
         (Errno::ENOENT, true) => no_file(cgroup, knob, file),
         (Errno::EBUSY, false) if file == "cgroup.subtree_control" => busy_subtree(cgroup, &error),
@@ -63,7 +63,7 @@ pub(super) fn moving(cgroup: &Cgroup<'_>, process: &ProcPid, file: &str, error: 
 }
 
 /// Explains why a cgroup could not be made below another.
-pub(super) fn making(parent: &Cgroup<'_>, path: &[u8], error: SysError) -> ChangeError {
+pub(crate) fn making(parent: &Cgroup<'_>, path: &[u8], error: SysError) -> ChangeError {
     let cause = match error.errno {
         Errno::EEXIST => Cause::Exists,
         Errno::EAGAIN => crowded(parent).unwrap_or(Cause::Unknown),

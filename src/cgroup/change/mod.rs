@@ -4,11 +4,12 @@
 //! [`ChangeError`] with the objects that are in the way. Not here: the words of hints (`cmd::advice`), and how changes look (`render`).
 
 pub mod error;
-mod explain;
+pub(crate) mod explain;
 pub mod freeze;
 pub mod kill;
 pub mod make;
 pub mod mov;
+pub mod room;
 pub mod set;
 pub mod translate;
 pub mod value;

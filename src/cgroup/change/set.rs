@@ -51,14 +51,9 @@ pub struct Planned<'a> {
 /// Where a controller has no home, or not this one; where a file is not there.
 pub fn plan<'a>(cgroups: &'a Cgroups, places: &Places, asked: &[Asked]) -> Result<Vec<Planned<'a>>, ChangeError> {
     let mut by_hierarchy: Vec<(usize, Vec<Asked>)> = Vec::new();
-    for (index, one) in asked.iter().enumerate() {
+    check(asked, &places.path)?;
+    for one in asked {
         let refused = |cause| ChangeError::new(Intent::Set(one.knob.clone()), &places.path, cause, None);
-        if asked[..index].iter().any(|other| other.knob == one.knob) {
-            return Err(refused(Cause::Twice(one.knob.clone())));
-        }
-        if let Some(command) = dedicated(&one.knob) {
-            return Err(refused(Cause::Dedicated(command)));
-        }
         let hierarchy = home(cgroups, places, one).map_err(refused)?;
         match by_hierarchy.iter_mut().find(|(other, _)| *other == hierarchy) {
             Some((_, all)) => all.push(one.clone()),
@@ -76,6 +71,23 @@ pub fn plan<'a>(cgroups: &'a Cgroups, places: &Places, asked: &[Asked]) -> Resul
     Ok(planned)
 }
 
+/// Refuses what comes twice, and what is no limit.
+///
+/// # Errors
+/// The first that is refused.
+pub(crate) fn check(asked: &[Asked], path: &[u8]) -> Result<(), ChangeError> {
+    for (index, one) in asked.iter().enumerate() {
+        let refused = |cause| Err(ChangeError::new(Intent::Set(one.knob.clone()), path, cause, None));
+        if asked[..index].iter().any(|other| other.knob == one.knob) {
+            return refused(Cause::Twice(one.knob.clone()));
+        }
+        if let Some(command) = dedicated(&one.knob) {
+            return refused(Cause::Dedicated(command));
+        }
+    }
+    Ok(())
+}
+
 fn plan_writes<'a>(cgroup: Cgroup<'a>, asked: &[Asked]) -> Result<Planned<'a>, ChangeError> {
     let mut now = Files::new(cgroup.version());
     for file in translate::NEEDED {
@@ -83,20 +95,7 @@ fn plan_writes<'a>(cgroup: Cgroup<'a>, asked: &[Asked]) -> Result<Planned<'a>, C
             now.insert(file, content);
         }
     }
-    // One after the other where that is possible, so that a refusal names the right one.
-    for one in asked.iter().filter(|one| !one.knob.starts_with("memory.")) {
-        translate::writes(cgroup.version(), std::slice::from_ref(one), &now)
-            .map_err(|cause| ChangeError::new(Intent::Set(one.knob.clone()), &cgroup.path, cause, None))?;
-    }
-    let memory = asked.iter().find(|one| one.knob.starts_with("memory.")).or(asked.first());
-    let writes = translate::writes(cgroup.version(), asked, &now).map_err(|cause| {
-        let knob = match &cause {
-            Cause::NotOnV1(knob) | Cause::OnlyV1(knob) => knob.clone(),
-            Cause::NeedsMemoryLimit | Cause::NoSwapAccounting | Cause::SwapTwice => "memory.swap.max".to_owned(),
-            _ => memory.map(|one| one.knob.clone()).unwrap_or_default(),
-        };
-        ChangeError::new(Intent::Set(knob), &cgroup.path, cause, None)
-    })?;
+    let writes = writes(asked, &now, &cgroup.path)?;
     for write in &writes {
         if !cgroup.has(&write.file) {
             let error = SysError::new(Call::Openat(cgroup.name(&write.file)), Errno::ENOENT);
@@ -104,6 +103,27 @@ fn plan_writes<'a>(cgroup: Cgroup<'a>, asked: &[Asked]) -> Result<Planned<'a>, C
         }
     }
     Ok(Planned { cgroup, writes })
+}
+
+/// Finds out what is written to the files of a cgroup that say this.
+///
+/// # Errors
+/// Where its version has no such knob, or one depends on another that is not set.
+pub(crate) fn writes(asked: &[Asked], now: &Files, path: &[u8]) -> Result<Vec<Write>, ChangeError> {
+    // One after the other where that is possible, so that a refusal names the right one.
+    for one in asked.iter().filter(|one| !one.knob.starts_with("memory.")) {
+        translate::writes(now.version, std::slice::from_ref(one), now)
+            .map_err(|cause| ChangeError::new(Intent::Set(one.knob.clone()), path, cause, None))?;
+    }
+    let memory = asked.iter().find(|one| one.knob.starts_with("memory.")).or(asked.first());
+    translate::writes(now.version, asked, now).map_err(|cause| {
+        let knob = match &cause {
+            Cause::NotOnV1(knob) | Cause::OnlyV1(knob) => knob.clone(),
+            Cause::NeedsMemoryLimit | Cause::NoSwapAccounting | Cause::SwapTwice => "memory.swap.max".to_owned(),
+            _ => memory.map(|one| one.knob.clone()).unwrap_or_default(),
+        };
+        ChangeError::new(Intent::Set(knob), path, cause, None)
+    })
 }
 
 /// Returns the command that is for what a file of the core does.
@@ -138,7 +158,7 @@ fn home(cgroups: &Cgroups, places: &Places, asked: &Asked) -> Result<usize, Caus
 }
 
 /// Names a hierarchy for messages.
-pub(super) fn hierarchy_name(cgroups: &Cgroups, index: usize) -> String {
+pub(crate) fn hierarchy_name(cgroups: &Cgroups, index: usize) -> String {
     let hierarchy = &cgroups.hierarchies[index].hierarchy;
     match hierarchy.version {
         Version::V2 => "v2".to_owned(),

@@ -124,7 +124,7 @@ fn read_limit(text: &[u8]) -> Option<Limit> {
 }
 
 /// Returns the ranges of a list, joined where they touch.
-fn numbers(text: &[u8]) -> Option<Vec<(u64, u64)>> {
+pub(crate) fn numbers(text: &[u8]) -> Option<Vec<(u64, u64)>> {
     parse::list_len(text)?;
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for part in text.trim_ascii().split(|&byte| byte == b',').filter(|part| !part.is_empty()) {

@@ -2,6 +2,7 @@
 //!
 //! Not here: entering namespaces that are there (`launch::enter`), words for users (`cmd::advice`).
 
+pub mod limits;
 pub mod request;
 pub mod seccomp;
 

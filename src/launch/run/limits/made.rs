@@ -1,0 +1,298 @@
+//! The cgroups of a sandbox when they are there: making them as planned, and removing them with all that is left in them.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::LimitError;
+use super::plan::{Act, CgroupPlan, Group};
+use crate::cgroup::at::{Cgroup, is_gone};
+use crate::cgroup::change::set::Places;
+use crate::cgroup::change::translate::Write;
+use crate::cgroup::change::{Cause, ChangeError, Intent, Log, explain, kill, make};
+use crate::cgroup::{Cgroups, parse};
+use crate::model::cgroup::{Limit, Version};
+use crate::proc::ProcRoot;
+use crate::sys::{Call, Errno, SysError, cgroupfs, dir};
+
+/// A knob that is read back has no more bytes than these.
+const MOST_KNOB_BYTES: usize = 4096;
+
+/// A cgroup of the sandbox, open.
+pub struct MadeGroup {
+    /// Its directory.
+    pub directory: OwnedFd,
+    /// The cgroup above it.
+    pub parent: OwnedFd,
+    /// The index of its hierarchy.
+    pub hierarchy: usize,
+    /// The version of that.
+    pub version: Version,
+    /// What that is called.
+    pub label: String,
+    /// Its path, as the caller's cgroup namespace has it.
+    pub path: Vec<u8>,
+    /// The path of the topmost cgroup that can be seen.
+    pub top: Vec<u8>,
+}
+
+/// The cgroups of a sandbox. They stay until [`Made::remove`].
+#[derive(Default)]
+pub struct Made {
+    /// The directory of that of v2, to begin in it: `CLONE_INTO_CGROUP` of clone3(2).
+    pub into: Option<OwnedFd>,
+    /// `cgroup.procs` of each cgroup of v1, open for writing, with its path for messages.
+    pub procs: Vec<(OwnedFd, Vec<u8>)>,
+    /// The same of that of v2, for where nobody can begin in it.
+    pub unified_procs: Option<(OwnedFd, Vec<u8>)>,
+    /// What has to be removed in the end: names of directories in directories.
+    pub removal: Vec<(OwnedFd, CString)>,
+    /// The cgroups themselves.
+    pub groups: Vec<MadeGroup>,
+}
+
+/// What failed, before it is known why.
+struct Failure<'p> {
+    group: &'p Group,
+    what: What<'p>,
+    error: SysError,
+}
+
+enum What<'p> {
+    HandOn(&'p [u8]),
+    Make,
+    Write(&'p Write),
+    Found(&'p Write, Vec<u8>),
+    Procs,
+    Copy,
+}
+
+impl CgroupPlan {
+    /// Makes the cgroups, sets their knobs and reads them back.
+    ///
+    /// # Errors
+    /// What the kernel says, with what is in the way. Then nothing is left of them.
+    pub fn make(&self) -> Result<Made, LimitError> {
+        let mut made = Made::default();
+        for (done, act) in self.acts.iter().enumerate() {
+            if let Err(failure) = self.act(act, &mut made) {
+                let error = failure.explain();
+                self.undo(&self.acts[..done], &made);
+                return Err(error);
+            }
+        }
+        Ok(made)
+    }
+
+    fn act<'p>(&'p self, act: &'p Act, made: &mut Made) -> Result<(), Failure<'p>> {
+        match act {
+            Act::HandOn { group, at, controller } => {
+                let group = &self.groups[*group];
+                let failed = |call: Call| move |errno| Failure::new(group, What::HandOn(&at.path), call, errno);
+                let knob = cgroupfs::open_write(at.directory.as_fd(), c"cgroup.subtree_control")
+                    .map_err(failed(Call::Openat(at.file.clone())))?;
+                let text = format!("+{controller}").into_bytes();
+                cgroupfs::write(knob.as_fd(), &text)
+                    .map_err(|errno| failed(Call::WriteText { path: at.file.clone(), text })(errno))
+            }
+            Act::Make(group) => self.make_one(&self.groups[*group], made),
+            Act::Write { group, write, .. } => {
+                let (group, made) = (&self.groups[*group], &made.groups[*group]);
+                set(made.directory.as_fd(), group, write)
+            }
+            Act::Procs(group) => {
+                let (group, one) = (&self.groups[*group], &made.groups[*group]);
+                let path = group.file("cgroup.procs");
+                let failed = |errno| Failure::new(group, What::Procs, Call::Openat(path.clone()), errno);
+                let procs = cgroupfs::open_write(one.directory.as_fd(), c"cgroup.procs").map_err(failed)?;
+                match group.version {
+                    Version::V1 => made.procs.push((procs, path)),
+                    Version::V2 => made.unified_procs = Some((procs, path)),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn make_one<'p>(&'p self, group: &'p Group, made: &mut Made) -> Result<(), Failure<'p>> {
+        let failed = |what, call| move |errno| Failure::new(group, what, call, errno);
+        let copy = |file: &OwnedFd| {
+            let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            file.try_clone().map_err(|error| failed(What::Copy, Call::Fcntl("F_DUPFD_CLOEXEC"))(errno(error)))
+        };
+        let (parent, again) = (copy(&group.parent)?, copy(&group.parent)?);
+        cgroupfs::mkdir(parent.as_fd(), &self.name)
+            .map_err(failed(What::Make, Call::Mkdirat(group.directory.clone())))?;
+        let opened = dir::open_dir(parent.as_fd(), &self.name)
+            .map_err(failed(What::Make, Call::Openat(group.directory.clone())))
+            .and_then(|directory| match group.version {
+                Version::V1 => Ok((directory, None)),
+                Version::V2 => copy(&directory).map(|again| (directory, Some(again))),
+            });
+        let (directory, into) = opened.inspect_err(|_| {
+            // It is not among those that are undone yet.
+            let _ = cgroupfs::rmdir(parent.as_fd(), &self.name);
+        })?;
+        made.into = made.into.take().or(into);
+        made.removal.push((again, self.name.clone()));
+        made.groups.push(MadeGroup {
+            directory,
+            parent,
+            hierarchy: group.hierarchy,
+            version: group.version,
+            label: group.label.clone(),
+            path: group.path.clone(),
+            top: group.top.clone(),
+        });
+        Ok(())
+    }
+
+    /// Takes back what was done. Whatever somebody has begun to use meanwhile stays.
+    fn undo(&self, done: &[Act], made: &Made) {
+        for (parent, name) in made.removal.iter().rev() {
+            let _ = cgroupfs::rmdir(parent.as_fd(), name);
+        }
+        for act in done.iter().rev() {
+            if let Act::HandOn { at, controller, .. } = act
+                && let Ok(knob) = cgroupfs::open_write(at.directory.as_fd(), c"cgroup.subtree_control")
+            {
+                let _ = cgroupfs::write(knob.as_fd(), format!("-{controller}").as_bytes());
+            }
+        }
+    }
+}
+
+/// Writes a value, and reads it back.
+fn set<'p>(directory: BorrowedFd<'_>, group: &'p Group, write: &'p Write) -> Result<(), Failure<'p>> {
+    let failed = |call: Call| move |errno| Failure::new(group, What::Write(write), call, errno);
+    let open_failed = || failed(Call::Openat(group.file(&write.file)));
+    let name = CString::new(&write.file[..]).map_err(|_| open_failed()(Errno::EINVAL))?;
+    // Some files can be written to and not read.
+    let knob = cgroupfs::open_read_write(directory, &name)
+        .or_else(|_| cgroupfs::open_write(directory, &name))
+        .map_err(|errno| open_failed()(errno))?;
+    let call = || Call::WriteText { path: group.file(&write.file), text: write.text.clone().into_bytes() };
+    cgroupfs::write(knob.as_fd(), write.text.as_bytes()).map_err(|errno| failed(call())(errno))?;
+    let mut buffer = [0; MOST_KNOB_BYTES];
+    match cgroupfs::read_from_start(knob.as_fd(), &mut buffer) {
+        Ok(found) if !write.expect.is_met(found) && write.expect.is_strict() => {
+            Err(Failure::new(group, What::Found(write, found.to_vec()), call(), Errno::UnknownErrno))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl<'p> Failure<'p> {
+    fn new(group: &'p Group, what: What<'p>, call: Call, errno: Errno) -> Failure<'p> {
+        Failure { group, what, error: SysError::new(call, errno) }
+    }
+
+    /// Finds out what was in the way, by asking the cgroups now.
+    fn explain(self) -> LimitError {
+        let Failure { group, what, error } = self;
+        let plain = |intent, error| ChangeError::new(intent, &group.path, Cause::Unknown, error);
+        let unknown = match &what {
+            What::Copy => return LimitError::System(error),
+            What::Found(write, found) => {
+                let found = String::from_utf8_lossy(found.trim_ascii()).into_owned();
+                let cause = Cause::NotTaken { asked: write.text.clone(), found };
+                return ChangeError::new(Intent::Set(write.knob.clone()), &group.path, cause, None).into();
+            }
+            What::HandOn(path) => ChangeError::new(
+                Intent::Set("cgroup.subtree_control".to_owned()),
+                path,
+                Cause::Unknown,
+                Some(error.clone()),
+            ),
+            What::Write(write) => plain(Intent::Set(write.knob.clone()), Some(error.clone())),
+            What::Make | What::Procs => plain(Intent::Create, Some(error.clone())),
+        };
+        let Ok((_, cgroups)) = hierarchies() else { return unknown.into() };
+        let open = |path: &[u8]| Cgroup::open(&cgroups, group.hierarchy, path).ok();
+        let explained = match what {
+            What::HandOn(path) => {
+                open(path).map(|at| explain::set(&at, "cgroup.subtree_control", "cgroup.subtree_control", None, error))
+            }
+            What::Make => open(&group.parent_path).map(|parent| explain::making(&parent, &group.path, error)),
+            What::Write(write) => open(&group.path).map(|cgroup| {
+                let number = match parse::limit_v1(write.text.as_bytes()) {
+                    Some(Limit::Value(number)) => Some(number),
+                    _ => None,
+                };
+                explain::set(&cgroup, &write.knob, &write.file, number, error)
+            }),
+            _ => None,
+        };
+        explained.unwrap_or(unknown).into()
+    }
+}
+
+fn hierarchies() -> Result<(ProcRoot, Cgroups), SysError> {
+    let proc = ProcRoot::open(Path::new("/proc"))?;
+    let cgroups = Cgroups::open_for(&proc, None)?;
+    Ok((proc, cgroups))
+}
+
+impl Made {
+    /// Removes the cgroups. Whoever is left in them is killed, and what was made below them is removed, too.
+    ///
+    /// # Errors
+    /// Where somebody cannot be killed; what the kernel says. The others are removed all the same.
+    pub fn remove(&self) -> Result<(), LimitError> {
+        let mut failed = None;
+        for (group, (parent, name)) in self.groups.iter().zip(&self.removal).rev() {
+            if !remove_empty(group, parent.as_fd(), name)
+                && let Err(error) = remove_by_force(group)
+            {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Removes a cgroup in which nobody is any more. Who has ended may still be on the way out, which takes a moment.
+fn remove_empty(group: &MadeGroup, parent: BorrowedFd<'_>, name: &CString) -> bool {
+    const PATIENCE: Duration = Duration::from_millis(20);
+    let mut pause = Duration::from_micros(20);
+    let over = Instant::now() + PATIENCE;
+    loop {
+        match cgroupfs::rmdir(parent, name) {
+            Ok(()) => return true,
+            Err(errno) if is_gone(errno) => return true,
+            Err(Errno::EBUSY) => {}
+            Err(_) => return false,
+        }
+        let has_members =
+            dir::read_whole(group.directory.as_fd(), c"cgroup.procs", 64).is_ok_and(|all| !all.is_empty());
+        let has_children =
+            cgroupfs::directory(group.directory.as_fd()).is_ok_and(|one| one.children.is_some_and(|count| count > 0));
+        if has_members || has_children || Instant::now() >= over {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+}
+
+/// Kills whoever is in a cgroup or below it, and removes it.
+fn remove_by_force(group: &MadeGroup) -> Result<(), LimitError> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let (proc, cgroups) = hierarchies().map_err(LimitError::System)?;
+    let is_it = |found: &Cgroup<'_>| {
+        let inode = |fd| cgroupfs::directory(fd).map(|directory| directory.inode);
+        inode(found.as_fd()) == inode(group.directory.as_fd())
+    };
+    match Cgroup::open(&cgroups, group.hierarchy, &group.path) {
+        Ok(found) if is_it(&found) => {}
+        // What has its name by now is somebody else's.
+        Ok(_) => return Ok(()),
+        Err(error) if is_gone(error.errno) => return Ok(()),
+        Err(error) => return Err(LimitError::System(error)),
+    }
+    let places = Places { all: vec![(group.hierarchy, group.path.clone())], path: group.path.clone() };
+    kill::run(&cgroups, &proc, &places, PATIENCE, &mut Log::new(false))?;
+    make::remove(&cgroups, &places, true, &mut Log::new(false))?;
+    Ok(())
+}
