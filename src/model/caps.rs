@@ -57,12 +57,16 @@ impl CapSet {
     pub const EMPTY: CapSet = CapSet(0);
     /// CAP_SETGID.
     pub const SETGID: CapSet = CapSet(1 << 6);
+    /// CAP_SETUID.
+    pub const SETUID: CapSet = CapSet(1 << 7);
     /// CAP_SYS_CHROOT.
     pub const SYS_CHROOT: CapSet = CapSet(1 << 18);
     /// CAP_SYS_PTRACE.
     pub const SYS_PTRACE: CapSet = CapSet(1 << 19);
     /// CAP_SYS_ADMIN.
     pub const SYS_ADMIN: CapSet = CapSet(1 << 21);
+    /// CAP_SETFCAP.
+    pub const SETFCAP: CapSet = CapSet(1 << 31);
 
     /// Returns the set with these bits, as `/proc/PID/status` has them.
     pub const fn from_bits(bits: u64) -> CapSet {
