@@ -65,6 +65,8 @@ impl CapSet {
     pub const SYS_MODULE: CapSet = CapSet(1 << 16);
     /// CAP_SYS_RAWIO.
     pub const SYS_RAWIO: CapSet = CapSet(1 << 17);
+    /// CAP_SETUID.
+    pub const SETUID: CapSet = CapSet(1 << 7);
     /// CAP_SYS_CHROOT.
     pub const SYS_CHROOT: CapSet = CapSet(1 << 18);
     /// CAP_SYS_PTRACE.
@@ -89,6 +91,8 @@ impl CapSet {
     /// the table of its documentation: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw,
     /// sys_chroot, mknod, audit_write, setfcap.
     pub const DOCKER: CapSet = CapSet(0xa804_25fb);
+    /// CAP_SETFCAP.
+    pub const SETFCAP: CapSet = CapSet(1 << 31);
 
     /// Returns the set with these bits, as `/proc/PID/status` has them.
     pub const fn from_bits(bits: u64) -> CapSet {

@@ -1,4 +1,6 @@
-//! The caller's own credentials: ids and capabilities. See credentials(7), capabilities(7).
+//! Credentials: the caller's own capabilities, and those that a program gives. See credentials(7), capabilities(7).
+
+use std::ffi::CStr;
 
 use super::error::{Call, SysError, last};
 use crate::model::CapSet;
@@ -17,4 +19,11 @@ pub fn effective_caps() -> Result<CapSet, SysError> {
         return Err(last(|| Call::Capget));
     }
     Ok(CapSet::from_bits(u64::from(data[0]) | u64::from(data[3]) << 32))
+}
+
+/// Says whether executing the file gives capabilities: whether it has the attribute `security.capability`, see getxattr(2).
+pub fn has_file_caps(path: &CStr) -> bool {
+    // SAFETY: both strings end with NUL, and a size of zero asks for the size alone.
+    let size = unsafe { libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) };
+    size > 0
 }

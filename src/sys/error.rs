@@ -37,6 +37,8 @@ pub enum Call {
     Getsockopt(&'static str),
     /// socket(2) of a family.
     Socket(&'static str),
+    /// bind(2) of a unix socket to an abstract name.
+    Bind(Vec<u8>),
     /// A netlink request.
     Netlink(&'static str),
     /// fork(2).
@@ -174,6 +176,7 @@ impl fmt::Display for Call {
             Call::Ioctl(request) => write!(f, "ioctl({request})"),
             Call::Getsockopt(option) => write!(f, "getsockopt({option})"),
             Call::Socket(family) => write!(f, "socket({family})"),
+            Call::Bind(name) => write!(f, "bind(@{})", text(name)),
             Call::Netlink(request) => write!(f, "netlink({request})"),
             Call::Fork => write!(f, "fork"),
             Call::WriteText { path, text: what } => {

@@ -1,8 +1,10 @@
-//! Sockets: the network namespace they are in.
+//! Sockets: the network namespace they are in, and names that only one can have.
 //!
-//! See socket(7) and `include/uapi/linux/sockios.h`.
+//! See socket(7), unix(7) and `include/uapi/linux/sockios.h`.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
 use super::error::{Call, Errno, SysError, last, retry};
 use super::probe::NETNS_COOKIE;
@@ -52,4 +54,38 @@ pub fn net_namespace(socket: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
     }
     // SAFETY: the kernel has just handed out `fd`, with O_CLOEXEC; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes an abstract name for as long as the socket that is returned is open; `None` where somebody has it.
+///
+/// The kernel keeps the name and forgets it with the last copy of the descriptor: a lock that leaves nothing behind. Nobody can connect
+/// to it, since it does not listen. Each network namespace has names of its own, and anybody in it may take any: see unix(7).
+///
+/// # Errors
+/// `EMFILE`, `EINVAL` for a name of more than 107 bytes.
+pub fn take_name(name: &[u8]) -> Result<Option<OwnedFd>, SysError> {
+    let failed = |errno| SysError::new(Call::Bind(name.to_vec()), errno);
+    let taken = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|errno| SysError::new(Call::Socket("AF_UNIX"), errno))?;
+    let address = UnixAddr::new_abstract(name).map_err(failed)?;
+    match bind(taken.as_raw_fd(), &address) {
+        Ok(()) => Ok(Some(taken)),
+        Err(Errno::EADDRINUSE) => Ok(None),
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_taken_once_at_a_time() {
+        let name = format!("nsx/test/{}", std::process::id());
+        let taken = take_name(name.as_bytes()).expect("a socket").expect("free");
+        assert!(take_name(name.as_bytes()).expect("a socket").is_none());
+        drop(taken);
+        assert!(take_name(name.as_bytes()).expect("a socket").is_some());
+        assert_eq!(take_name(&[b'x'; 200]).expect_err("too long").call, Call::Bind(vec![b'x'; 200]));
+    }
 }

@@ -30,6 +30,37 @@ impl IdMap {
         })
     }
 
+    /// Returns what an id inside is outside.
+    pub fn outside(&self, inside: u32) -> Option<u32> {
+        self.ranges.iter().find_map(|&[first, start, length]| {
+            let offset = inside.checked_sub(first).filter(|offset| *offset < length)?;
+            start.checked_add(offset)
+        })
+    }
+
+    /// Returns the lines: the first id inside, the first one outside, how many.
+    pub fn ranges(&self) -> &[[u32; 3]] {
+        &self.ranges
+    }
+
+    /// Says whether every id is itself, as in the initial user namespace.
+    pub fn is_everything(&self) -> bool {
+        self.ranges == [[0, 0, u32::MAX]]
+    }
+
+    /// Says whether there are `count` ids inside from `first` on, in however many lines.
+    pub fn has_all(&self, first: u32, count: u32) -> bool {
+        let (mut next, end) = (u64::from(first), u64::from(first) + u64::from(count));
+        while next < end {
+            let line = self.ranges.iter().find(|&&[inside, _, length]| {
+                (u64::from(inside)..u64::from(inside) + u64::from(length)).contains(&next)
+            });
+            let Some(&[inside, _, length]) = line else { return false };
+            next = u64::from(inside) + u64::from(length);
+        }
+        true
+    }
+
     /// Says whether there is such an id inside.
     pub fn has(&self, id: u32) -> bool {
         self.ranges.iter().any(|&[inside, _, length]| id.checked_sub(inside).is_some_and(|offset| offset < length))
@@ -55,11 +86,21 @@ mod tests {
         assert!(!IdMap::parse(b"1000 1000 1\n").has(0));
     }
 
+    #[test]
+    fn ranges_are_seen_across_lines() {
+        let map = IdMap::parse(b"0 1000 1\n1 100000 65536\n70000 5 10\n");
+        assert_eq!((map.outside(0), map.outside(65_536), map.outside(65_537)), (Some(1000), Some(165_535), None));
+        assert!(map.has_all(0, 65_537) && !map.has_all(0, 65_538) && map.has_all(70_003, 7) && !map.has_all(69_999, 2));
+        assert!(!map.is_everything());
+        let all = IdMap::parse(b"         0          0 4294967295\n");
+        assert!(all.is_everything() && all.has_all(0, u32::MAX) && !all.has_all(1, u32::MAX));
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in proptest::collection::vec(any::<u8>(), 0..100), id in any::<u32>()) {
             let map = IdMap::parse(&text);
-            let _ = (map.inside(id), map.has(id));
+            let _ = (map.inside(id), map.outside(id), map.has(id), map.has_all(id, id));
         }
     }
 }
