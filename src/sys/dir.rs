@@ -229,6 +229,25 @@ pub fn fs_magic(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(unsafe { stat.assume_init() }.f_type as u64)
 }
 
+/// Opens a file below `root` as if that were `/`, as `O_PATH`: links lead where they do for who has that root, and none of them out of it.
+///
+/// # Kernel
+/// Linux 5.6. Absent: `ENOSYS`.
+///
+/// # Errors
+/// `ENOENT`, `EACCES`, `ELOOP` for magic links.
+pub fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+    const RESOLVE_IN_ROOT: u64 = 0x10;
+    let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT];
+    // SAFETY: `path` ends with NUL, `how` lives through the call and its size is given.
+    let fd = retry(|| unsafe {
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), how.as_ptr(), size_of_val(&how))
+    })?;
+    // SAFETY: the kernel has just handed out `fd`; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+}
+
 /// Opens a file below `root` as if that were `/`, without following any link and without waiting for any file system.
 ///
 /// The path comes from another mount namespace, so nothing on it is trusted: `RESOLVE_CACHED` walks only what the kernel has in its

@@ -20,6 +20,7 @@ pub mod pidfd;
 pub mod probe;
 pub mod program;
 pub mod seccomp;
+pub mod sandbox;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

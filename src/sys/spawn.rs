@@ -83,7 +83,7 @@ pub fn read_report(pipe: BorrowedFd<'_>) -> Result<Option<Report>, SysError> {
 }
 
 impl Report {
-    fn decode(bytes: [u8; 8]) -> Report {
+    pub(super) fn decode(bytes: [u8; 8]) -> Report {
         let [a, b, c, d, e, f, g, h] = bytes;
         let (answer, place) = (i32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]) as usize);
         if answer < 0 { Report::Failed(place, Errno::from_raw(-answer)) } else { Report::Forked(place, answer) }

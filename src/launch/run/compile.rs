@@ -3,7 +3,7 @@
 //!
 //! Not here: which steps there are, and why in this order (`plan`); what nsx does itself (`build`).
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -32,13 +32,15 @@ const NEAR: Slot = Slot(8);
 const FAR: Slot = Slot(9);
 const ANSWER: Slot = Slot(10);
 const FIRST_PID: Slot = Slot(11);
-const ROOM: Slot = Slot(12);
+const CGROUP: Slot = Slot(12);
+const ROOM: Slot = Slot(13);
 const DEVICES: u16 = 20;
 const BINDS: u16 = 32;
+const CLONE_ARGUMENTS: Slot = Slot(144);
 const SHOWN: u16 = 160;
 
 /// More directories than this are not shown.
-pub const MOST_BINDS: usize = (SHOWN - BINDS) as usize;
+pub const MOST_BINDS: usize = 100;
 /// More than this are not shown in a root directory in memory.
 pub const MOST_SHOWN: usize = 320;
 
@@ -58,10 +60,8 @@ pub struct Wiring<'a> {
     pub lifeline: BorrowedFd<'a>,
     /// The pipe that ends when the command is there.
     pub executed: BorrowedFd<'a>,
-    /// The cgroup that the first process is born into.
-    pub cgroup: Option<BorrowedFd<'a>>,
-    /// Cgroups to be removed: the one above, the name.
-    pub removal: &'a [(OwnedFd, CString)],
+    /// The cgroups: the one above, the name.
+    pub cgroups: &'a [(BorrowedFd<'a>, &'a CStr)],
     /// What is held as long as the sandbox is there.
     pub locks: &'a [OwnedFd],
     /// The network namespace to enter.
@@ -90,7 +90,7 @@ pub fn compile(
     by_shell: Option<&CString>,
     halt_at: Option<usize>,
 ) -> Result<Program, EnterError> {
-    let mut compiler = Compiler { plan, request, wiring, program: Program::default(), clone: Vec::new(), fork: None };
+    let mut compiler = Compiler { plan, request, wiring, program: Program::default(), clone: None, ended: None, fork: None };
     for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.who != Who::Nsx) {
         compiler.program.begin(index);
         if halt_at == Some(index) && !matches!(step.action, Action::Serve | Action::CleanUp) {
@@ -110,7 +110,9 @@ struct Compiler<'a> {
     request: &'a RunRequest,
     wiring: &'a Wiring<'a>,
     program: Program,
-    clone: Vec<usize>,
+    clone: Option<usize>,
+    /// Where the stub notices that nsx has gone before there was a first process.
+    ended: Option<usize>,
     fork: Option<usize>,
 }
 
@@ -140,11 +142,17 @@ impl Compiler<'_> {
             Action::Clone { kinds, into_cgroup, clone3 } => {
                 // POLLIN behind the descriptor that the kernel puts there: a struct pollfd.
                 program.set(PIDFD, 1 << 32);
-                let cgroup = wiring.cgroup.filter(|_| *into_cgroup);
-                self.clone = vec![match clone3 {
-                    true => program.clone_into(*kinds, cgroup, PIDFD),
+                let cgroup = into_cgroup.and_then(|place| wiring.cgroups.get(place));
+                if let Some((parent, name)) = cgroup {
+                    program.open_directory(*parent, name, CGROUP);
+                }
+                self.clone = Some(match clone3 {
+                    true => program.clone_into(*kinds, cgroup.map(|_| CGROUP), PIDFD, CLONE_ARGUMENTS),
                     false => program.clone_plainly(*kinds, PIDFD),
-                }];
+                });
+                if cgroup.is_some() {
+                    program.close_slot(CGROUP);
+                }
             }
             Action::WriteOwnMap { uids, gids } => {
                 program.write_file(&known("/proc/self/setgroups"), b"deny", Otherwise::Stop);
@@ -179,6 +187,15 @@ impl Compiler<'_> {
                 let slot = Slot(BINDS + *index as u16);
                 program.open_tree(&path(source)?, true, slot, Otherwise::Stop);
                 program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
+            }
+            Action::AwaitCgroups => self.ended = Some(program.wait_for_byte_or_end(wiring.release)),
+            Action::JoinCgroups(joins) => {
+                for (place, file) in joins {
+                    if let Some((parent, name)) = wiring.cgroups.get(*place) {
+                        let file = path(&[name.to_bytes(), b"/", file.as_bytes()].concat())?;
+                        program.write_file_below(*parent, &file, b"0");
+                    }
+                }
             }
             Action::AwaitRelease => program.wait_for_byte(wiring.release),
             Action::BecomeRoot { groups } => {
@@ -288,7 +305,6 @@ impl Compiler<'_> {
             // Those of nsx itself.
             Action::Limit(_)
             | Action::WriteMaps
-            | Action::JoinCgroups
             | Action::MapOwners
             | Action::Release
             | Action::Exec => {}
@@ -424,9 +440,8 @@ impl Compiler<'_> {
         }
         program.set_mask(wiring.mask);
         let mut held = vec![wiring.report, wiring.release, wiring.lifeline, wiring.executed];
-        held.extend(wiring.cgroup);
         held.extend(wiring.net);
-        held.extend(wiring.removal.iter().map(|(parent, _)| parent.as_fd()));
+        held.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
         held.extend(wiring.locks.iter().chain(wiring.trees).map(AsFd::as_fd));
         program.close_at_exec(&held);
         let last = candidates.len();
@@ -488,12 +503,12 @@ impl Compiler<'_> {
         const TERM: i32 = 15;
         const SECOND_NSEC: u64 = 1_000_000_000;
         let (wiring, program) = (self.wiring, &mut self.program);
-        for clone in &self.clone {
-            program.patch(*clone, program.here());
+        if let Some(clone) = self.clone {
+            program.patch(clone, program.here());
         }
         program.copy(Slot::FIRST, FIRST_PID);
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
-        kept.extend(wiring.removal.iter().map(|(parent, _)| parent.as_fd()));
+        kept.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
         kept.extend(wiring.locks.iter().map(AsFd::as_fd));
         program.close_others(&kept, &self.request.keep_fds);
         if self.request.detach {
@@ -518,14 +533,17 @@ impl Compiler<'_> {
         program.kill_slot(FIRST_PID);
         program.wait_for_process(PIDFD, Some(10 * SECOND_NSEC), ANSWER);
         program.patch(ended, program.here());
-        for (parent, name) in wiring.removal {
+        if let Some(early) = self.ended {
+            program.patch(early, program.here());
+        }
+        for (parent, name) in wiring.cgroups {
             let mut done = Vec::new();
             for pause in PAUSES_MS {
                 if pause > 0 {
                     program.sleep(pause * 1_000_000);
                 }
                 let next = program.here() + 2;
-                program.remove_directory(parent.as_fd(), name);
+                program.remove_directory(*parent, name);
                 program.patch(next - 2, next);
                 done.push(program.jump());
             }

@@ -73,24 +73,40 @@ impl Maker<'_> {
         for (index, why) in self.facts.limits.iter().enumerate() {
             self.step(Action::Limit(index), why.clone());
         }
+        if !self.facts.cgroups.is_empty() {
+            self.step(Action::Release, "limits are there before anybody is to keep them");
+        }
     }
 
     fn clone(&mut self, created: KindSet) {
         self.who = Who::Stub;
         self.step(Action::NewSession, "a Ctrl-C, or a kill of the caller's process group, is nsx's to hear of");
         if let Net::Target(_) = self.request.net {
-            self.step(Action::EnterNet, "the network that was asked for; with the caller's capabilities, so before there is a user namespace");
+            let why = "the network that was asked for; with the caller's capabilities, so before there is a user namespace";
+            self.step(Action::EnterNet, why);
+        }
+        if !self.facts.cgroups.is_empty() {
+            self.step(Action::AwaitCgroups, "it is there before they are, so that they are removed whenever nsx is killed");
         }
         let later = self.later(created);
         let kinds: KindSet = created.iter().filter(|kind| !later.contains(*kind)).collect();
         let clone3 = self.facts.clone3;
-        let into_cgroup = self.facts.into_cgroup && clone3;
+        let into_cgroup = self.facts.cgroups.iter().position(|v1| !v1).filter(|_| clone3);
         let why = match (clone3, into_cgroup) {
-            (true, true) => "all at once, and born within its limits",
-            (true, false) => "all at once",
+            (true, Some(_)) => "all at once, and born within its limits",
+            (true, None) => "all at once",
             (false, _) => "all at once; clone3(2) is not to be had here",
         };
         self.step(Action::Clone { kinds, into_cgroup, clone3 }, why);
+        let joins: Vec<(usize, &'static str)> = (0..self.facts.cgroups.len())
+            .filter(|place| Some(*place) != into_cgroup)
+            .map(|place| (place, if self.facts.cgroups[place] { "tasks" } else { "cgroup.procs" }))
+            .collect();
+        if !joins.is_empty() {
+            self.who = Who::Init;
+            let why = "before it does anything that counts; on v1 nobody is born into a cgroup, and who moves itself alone takes no lock that all processes share";
+            self.step(Action::JoinCgroups(joins), why);
+        }
     }
 
     /// Returns the kinds that the first process leaves itself: its cgroup namespace begins at the cgroup that it is in then, and clocks can
@@ -144,23 +160,17 @@ impl Maker<'_> {
     }
 
     fn settle(&mut self) {
-        let maps = self.facts.maps == MapWriter::Nsx;
-        if !maps && !self.facts.joins {
+        if self.facts.maps != MapWriter::Nsx {
             return;
         }
         self.who = Who::Nsx;
-        if self.facts.joins {
-            self.step(Action::JoinCgroups, "before it does anything that counts; on v1 nobody can be born into a cgroup");
-        }
-        if maps {
-            self.step(Action::WriteMaps, "takes capabilities that only somebody outside has");
-        }
+        self.step(Action::WriteMaps, "takes capabilities that only somebody outside has");
         if self.facts.maps_owners {
             self.step(Action::MapOwners, "so that files look right: what belongs to root there belongs to root inside");
         }
-        self.step(Action::Release, "everything is as it has to be");
+        self.step(Action::Release, "its ids are there");
         self.who = Who::Init;
-        self.step(Action::AwaitRelease, "not before its limits and ids are there");
+        self.step(Action::AwaitRelease, "nothing can be made with ids that are not there");
     }
 
     fn become_root(&mut self, created: KindSet) {

@@ -63,8 +63,8 @@ pub enum Action {
     Clone {
         /// The kinds.
         kinds: KindSet,
-        /// Whether it is born into its cgroup.
-        into_cgroup: bool,
+        /// The place of the cgroup that it is born into.
+        into_cgroup: Option<usize>,
         /// Whether clone3(2) may be used.
         clone3: bool,
     },
@@ -114,13 +114,15 @@ pub enum Action {
     },
     /// Writes the id maps of the new user namespace.
     WriteMaps,
-    /// Moves the first process into its cgroups.
-    JoinCgroups,
+    /// Moves itself into these cgroups: the place of each, and the file that is written to.
+    JoinCgroups(Vec<(usize, &'static str)>),
     /// Has what nsx has opened look as if its owners were inside: idmapped mounts.
     MapOwners,
-    /// Lets the first process go on.
+    /// Lets the stub, or the first process, go on.
     Release,
-    /// Waits for that.
+    /// Waits until the cgroups are there.
+    AwaitCgroups,
+    /// Waits for being released.
     AwaitRelease,
     /// Becomes root of the new user namespace.
     BecomeRoot {
@@ -331,10 +333,8 @@ pub struct Facts {
     pub tty_group: bool,
     /// Why each of the steps that make cgroups is made.
     pub limits: Vec<String>,
-    /// Whether the first process can be born into its cgroup.
-    pub into_cgroup: bool,
-    /// Whether it has to be moved into cgroups.
-    pub joins: bool,
+    /// The cgroups: whether each is of v1.
+    pub cgroups: Vec<bool>,
     /// Whether there is clone3(2).
     pub clone3: bool,
     /// What will be the root directory.

@@ -3,7 +3,7 @@
 //! What one call answers and another takes goes through a [`Slot`]. Paths are those of whoever makes the call, at that moment. Not here:
 //! mounts (`mounts`), in which order calls make sense (`launch::run`).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::model::{KindSet, NsKind};
@@ -37,24 +37,26 @@ impl Program {
 
     /// Makes a child in new namespaces whose parent is the parent of whoever makes the call: clone3(2). The child goes on with the next
     /// call; the caller reports its pid and goes on where [`Program::patch`] says. A pidfd of it is kept in `pidfd`, and the pid in the
-    /// first slot; `cgroup` is the directory of a v2 cgroup that it is born into.
+    /// first slot; the slot `cgroup` holds the directory of a v2 cgroup that it is born into. Uses eleven words from `room` on.
     ///
     /// # Kernel
     /// Linux 5.7. Absent: `ENOSYS`, or whatever a filter says; see [`Program::clone_plainly`].
-    pub fn clone_into(&mut self, kinds: KindSet, cgroup: Option<BorrowedFd<'_>>, pidfd: Slot) -> usize {
+    pub fn clone_into(&mut self, kinds: KindSet, cgroup: Option<Slot>, pidfd: Slot, room: Slot) -> usize {
         const CLONE_INTO_CGROUP: i64 = 0x2_0000_0000;
+        // struct clone_args: the flags come first, the pidfd second, the cgroup last. The exit signal is that of the caller, as
+        // CLONE_PARENT has it.
+        const WORDS: u16 = 11;
         let mut flags = clone_flags(kinds) | i64::from(libc::CLONE_PARENT) | i64::from(libc::CLONE_PIDFD);
         let mut text = format!("{}|CLONE_PARENT|CLONE_PIDFD", clone_names(kinds));
-        let mut cgroup_fd = Arg::Number(0);
         if let Some(cgroup) = cgroup {
             flags |= CLONE_INTO_CGROUP;
             text.push_str("|CLONE_INTO_CGROUP");
-            cgroup_fd = self.fd(cgroup);
+            self.copy(cgroup, Slot(room.0 + WORDS - 1));
         }
-        let none = Arg::Number(0);
-        // struct clone_args; the exit signal is that of the caller, as CLONE_PARENT has it.
-        let words = [Arg::Number(flags), Arg::Word(pidfd), none, none, none, none, none, none, none, none, cgroup_fd];
-        let args = [self.structure(&words), Arg::Number(words.len() as i64 * 8)];
+        self.set(room, flags as u64);
+        let pointer = self.structure(&[Arg::Word(pidfd)]);
+        self.push(Call::Step("keep"), 0, &[pointer, Arg::Word(Slot(room.0 + 1))], stub::COPY);
+        let args = [Arg::Word(room), Arg::Number(i64::from(WORDS) * 8)];
         let at = self.here();
         self.build("clone3", text, SYS_CLONE3, &args, stub::CLONE | Slot::FIRST.kept());
         at
@@ -143,6 +145,30 @@ impl Program {
         let shown = |limit: Option<u64>| limit.map_or("RLIM_INFINITY".to_owned(), |limit| limit.to_string());
         let text = format!("RLIMIT_{}, {}, {}", name.to_ascii_uppercase(), shown(soft), shown(hard));
         self.build("prlimit64", text, libc::SYS_prlimit64, &args, 0);
+    }
+
+    /// Waits until a byte comes over a pipe: read(2). Where the pipe ends instead it goes on where [`Program::patch`] says.
+    pub fn wait_for_byte_or_end(&mut self, pipe: BorrowedFd<'_>) -> usize {
+        let args = [self.fd(pipe), Arg::Word(Slot::SECOND), Arg::Number(1)];
+        self.push(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Slot::FIRST.kept());
+        self.jump_if(Slot::FIRST, 0)
+    }
+
+    /// Opens a directory below another one: openat(2).
+    pub fn open_directory(&mut self, parent: BorrowedFd<'_>, name: &CStr, slot: Slot) {
+        let flags = i64::from(libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        let args = [self.fd(parent), self.bytes(name.to_bytes_with_nul()), Arg::Number(flags)];
+        self.push(Call::Openat(name.to_bytes().to_vec()), libc::SYS_openat, &args, slot.kept());
+    }
+
+    /// Writes a text to a file below a directory: openat(2), write(2), close(2).
+    pub fn write_file_below(&mut self, parent: BorrowedFd<'_>, path: &CString, text: &[u8]) {
+        let args = [self.fd(parent), self.text(path), Arg::Number((libc::O_WRONLY | libc::O_CLOEXEC).into())];
+        self.push(Call::Openat(path.to_bytes().to_vec()), libc::SYS_openat, &args, Slot::FIRST.kept());
+        let args = [Arg::Word(Slot::FIRST), self.bytes(text), Arg::Number(text.len() as i64)];
+        let call = Call::WriteText { path: path.to_bytes().to_vec(), text: text.to_vec() };
+        self.push(call, libc::SYS_write, &args, stub::LOAD);
+        self.close_slot(Slot::FIRST);
     }
 
     /// Waits until a byte comes over a pipe: read(2). Where the pipe ends instead, nobody wants this any more, and the program ends.
@@ -324,8 +350,8 @@ impl Program {
     }
 
     /// Removes a directory: unlinkat(2) with `AT_REMOVEDIR`. Nothing is said where it fails.
-    pub fn remove_directory(&mut self, parent: BorrowedFd<'_>, name: &CString) {
-        let args = [self.fd(parent), self.text(name), Arg::Number(libc::AT_REMOVEDIR.into())];
+    pub fn remove_directory(&mut self, parent: BorrowedFd<'_>, name: &CStr) {
+        let args = [self.fd(parent), self.bytes(name.to_bytes_with_nul()), Arg::Number(libc::AT_REMOVEDIR.into())];
         self.push(Call::Unlinkat(name.to_bytes().to_vec()), libc::SYS_unlinkat, &args, stub::CONTINUE | stub::QUIET);
     }
 

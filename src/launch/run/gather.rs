@@ -1,0 +1,452 @@
+//! What the host says of a sandbox that is to be, and everything that has to be open for it. Nothing is changed, but for names that are
+//! taken, which the kernel forgets with the last descriptor.
+//!
+//! Not here: what is made of it (`plan`).
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::compile::{MOST_BINDS, MOST_SHOWN};
+use super::error::{RootProblem, RunError};
+use super::ids::{self, Caller, IdPlan, Writer};
+use super::limits::{self, CgroupPlan};
+use super::request::{Net, Root, RunRequest, UserNs};
+use super::steps::{BindFacts, Facts, MapWriter, MountPoint, Origin, RootFacts, Sensitive, UserFacts};
+use super::users::{self, Account};
+use crate::launch::facts::all_caps;
+use crate::launch::surroundings::text;
+use crate::model::{CapSet, KindSet, NsKind};
+use crate::proc::ProcRoot;
+use crate::scan;
+use crate::select::{Resolved, TargetError, resolve_kinds};
+use crate::sys::calls::mounts::MountAttributes;
+use crate::sys::{Call, Errno, SysError, cred, dir, sandbox, socket};
+
+/// What is open.
+pub struct Held {
+    /// Ids, and what holds them.
+    pub ids: IdPlan,
+    /// The cgroups that are to be made.
+    pub cgroups: CgroupPlan,
+    /// Trees of mounts.
+    pub trees: Vec<OwnedFd>,
+    /// The network namespace to be entered.
+    pub net: Option<OwnedFd>,
+    /// What belongs to the sandbox as long as it is there.
+    pub locks: Vec<OwnedFd>,
+    /// What is known of the caller.
+    pub caller: Caller,
+    /// The name.
+    pub name: String,
+    /// The command's user.
+    pub account: Account,
+    /// The root directory, if it is not the host's.
+    pub root: Option<OwnedFd>,
+    /// The standard streams that are terminals.
+    pub terminals: [bool; 3],
+}
+
+/// The device nodes that every program expects.
+const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+
+/// What tells of the host, or lets it be changed, though it is in a /proc or /sys of one's own: what the OCI runtimes hide.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/interrupts",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// What is only to be read.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// No file of a root directory is read further than this.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Looks at everything that the plan depends on.
+///
+/// # Errors
+/// Where something that was asked for cannot be.
+pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), RunError> {
+    if let Some(call) = sandbox::missing_mount_call() {
+        return Err(RunError::MissingCall(call));
+    }
+    let caps = cred::effective_caps().map_err(|error| RunError::Failed("cannot read the own capabilities".into(), error))?;
+    let caller = Caller::read(proc, Path::new("/etc"), &request.userns)?;
+    let ids = ids::choose(&request.userns, &caller)?;
+    let name = request.name.clone().unwrap_or_else(|| std::process::id().to_string());
+    let mut locks = Vec::new();
+    if let Some(name) = &request.name {
+        let uid = nix::unistd::geteuid();
+        match socket::take_name(format!("nsx/run/{uid}/{name}").as_bytes()) {
+            Ok(Some(lock)) => locks.push(lock),
+            Ok(None) => return Err(RunError::NameTaken(name.clone())),
+            Err(error) => return Err(RunError::Failed(format!("cannot call it {name}"), error)),
+        }
+    }
+    let cannot = |error| RunError::Failed("cannot look at the cgroups".to_owned(), error);
+    let cgroups = limits::open(proc, &request.limits).map_err(cannot)?;
+    let cgroup_plan = limits::prepare(&cgroups, &request.limits, &format!("nsx-{name}"))?;
+    let terminals = if request.detach {
+        [false; 3]
+    } else {
+        [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()]
+    };
+    let mut held = Held {
+        ids,
+        cgroups: cgroup_plan,
+        trees: Vec::new(),
+        net: None,
+        locks,
+        caller,
+        name,
+        account: Account::default(),
+        root: None,
+        terminals,
+    };
+    let privileged = caps.contains(CapSet::SYS_ADMIN);
+    let mut gathering = Gathering { request, privileged, notes: held.ids.notes.clone(), held: &mut held };
+    gathering.net(proc)?;
+    let root = gathering.root()?;
+    let user = gathering.user()?;
+    let private = gathering.private(&user);
+    let (root, binds, tmpfs) = gathering.places(root, &private)?;
+    let make_home = gathering.home(&user, &private);
+    let directories = gathering.directories(&user);
+    let sensitive = gathering.sensitive();
+    let sys = gathering.has_directory("/sys");
+    let notes = gathering.notes;
+    let map_line = |map: &[[u32; 3]]| {
+        map.iter().map(|[inside, outside, count]| format!("{inside} {outside} {count}\n")).collect::<String>()
+    };
+    let facts = Facts {
+        maps: match &held.ids.writer {
+            Writer::Nobody => MapWriter::Nobody,
+            Writer::Itself => MapWriter::Itself { uids: map_line(&held.ids.uids), gids: map_line(&held.ids.gids) },
+            Writer::Nsx | Writer::Helpers { .. } => MapWriter::Nsx,
+        },
+        setgroups_denied: held.ids.setgroups_denied,
+        tty_group: held.ids.has_gid(5) && !held.ids.setgroups_denied,
+        limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
+        cgroups: held.cgroups.are_v1(),
+        clone3: sandbox::has_clone3(),
+        root,
+        binds,
+        tmpfs,
+        maps_owners: !held.trees.is_empty() && held.ids.writer == Writer::Nsx,
+        devices: DEVICES.into_iter().filter(|name| Path::new("/dev").join(name).exists()).collect(),
+        sensitive,
+        private,
+        make_home,
+        sys,
+        user,
+        all_caps: all_caps(),
+        terminal: terminals.contains(&true),
+        directories,
+        notes,
+    };
+    Ok((facts, held))
+}
+
+struct Gathering<'a> {
+    request: &'a RunRequest,
+    /// Whether nsx may copy mounts itself.
+    privileged: bool,
+    notes: Vec<String>,
+    held: &'a mut Held,
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().as_bytes().to_vec()
+}
+
+impl Gathering<'_> {
+    fn net(&mut self, proc: &ProcRoot) -> Result<(), RunError> {
+        let Net::Target(target) = &self.request.net else { return Ok(()) };
+        let cannot = |error| RunError::Failed("cannot open the network namespace".to_owned(), error);
+        let opened = match resolve_kinds(proc, target, KindSet::NONE.with(NsKind::Net))? {
+            Resolved::Process(process, _) => process
+                .open_ns(c"ns/net")
+                .map_err(|errno| cannot(SysError::new(Call::Openat(b"ns/net".to_vec()), errno)))?,
+            Resolved::Namespace(Some(NsKind::Net) | None, _, Some(opened)) => opened,
+            Resolved::Namespace(Some(NsKind::Net) | None, id, None) => scan::open(proc, Some(NsKind::Net), id)
+                .map_err(cannot)?
+                .ok_or(TargetError::NoNamespace(Some(NsKind::Net), id))?
+                .1,
+            Resolved::Namespace(Some(kind), ..) => return Err(RunError::NoNet(kind)),
+        };
+        self.held.net = Some(opened);
+        Ok(())
+    }
+
+    /// Opens the root directory, and makes sure that it can be one.
+    fn root(&mut self) -> Result<RootFacts, RunError> {
+        let Root::Directory { path, read_only } = &self.request.root else {
+            return Ok(RootFacts::Tree(Origin::Path(b"/".to_vec())));
+        };
+        let problem = |why| RunError::Root { path: path.clone(), why };
+        let refused = |errno| problem(RootProblem::Refused(SysError::new(Call::Openat(bytes(path)), errno)));
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let name = text(absolute.as_os_str())?;
+        match dir::open_directory_cwd(&name) {
+            Ok(root) => self.held.root = Some(root),
+            Err(Errno::ENOTDIR) => return Err(problem(RootProblem::NoDirectory)),
+            Err(errno) => return Err(refused(errno)),
+        }
+        for needed in ["/proc", "/dev"] {
+            if !self.has_directory(needed) {
+                return Err(problem(RootProblem::Lacks(needed)));
+            }
+        }
+        Ok(RootFacts::Tree(self.take(&absolute, *read_only)?))
+    }
+
+    /// Copies the mounts at a path, if nsx may; else the first process will.
+    fn take(&mut self, path: &Path, read_only: bool) -> Result<Origin, RunError> {
+        let name = text(path.as_os_str())?;
+        let failed = |error| RunError::Source(path.to_path_buf(), error);
+        if !self.privileged {
+            return match dir::open_path_cwd(&name) {
+                Ok(_) => Ok(Origin::Path(name.into_bytes())),
+                Err(errno) => Err(failed(SysError::new(Call::Openat(name.into_bytes()), errno))),
+            };
+        }
+        let attributes = MountAttributes { read_only, nosuid: true, nodev: true, noexec: false };
+        self.held.trees.push(sandbox::copy_tree(&name, attributes).map_err(failed)?);
+        Ok(Origin::Held(self.held.trees.len() - 1))
+    }
+
+    /// Says whether the root directory has this directory, and not a link in its place.
+    fn has_directory(&self, path: &str) -> bool {
+        match &self.held.root {
+            None => std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()),
+            Some(root) => {
+                let name = CString::new(path.trim_start_matches('/')).unwrap_or_default();
+                dir::open_dir_no_follow(root.as_fd(), &name).is_ok()
+            }
+        }
+    }
+
+    /// Reads a file of the root directory.
+    fn read(&self, path: &str) -> Vec<u8> {
+        match &self.held.root {
+            None => std::fs::read(path).unwrap_or_default(),
+            Some(root) => {
+                let name = CString::new(path).unwrap_or_default();
+                dir::read_in_root(root.as_fd(), &name, MOST_BYTES).unwrap_or_default()
+            }
+        }
+    }
+
+    fn user(&mut self) -> Result<UserFacts, RunError> {
+        let outside = matches!(self.request.userns, UserNs::Keep | UserNs::Host);
+        let own = outside.then(|| (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()));
+        let (passwd, group) = (self.read("/etc/passwd"), self.read("/etc/group"));
+        let account = match &self.request.user {
+            Some(user) => users::account(user, &passwd, &group)?,
+            None => {
+                let (uid, gid) = own.unwrap_or((0, 0));
+                let known = crate::proc::accounts::passwd(&passwd).find(|line| line.uid == uid);
+                let os = |bytes: &[u8]| Some(OsString::from_vec(bytes.to_vec())).filter(|text| !text.is_empty());
+                Account {
+                    uid,
+                    gid,
+                    groups: Vec::new(),
+                    name: known.and_then(|line| os(line.name)),
+                    home: known.and_then(|line| os(line.home)),
+                    shell: known.and_then(|line| os(line.shell)),
+                }
+            }
+        };
+        if self.request.userns != UserNs::Host {
+            if !self.held.ids.has_uid(account.uid) {
+                return Err(RunError::NoSuchId { what: "user", id: account.uid });
+            }
+            if let Some(&id) = [account.gid].iter().chain(&account.groups).find(|gid| !self.held.ids.has_gid(**gid)) {
+                return Err(RunError::NoSuchId { what: "group", id });
+            }
+        }
+        let home = account.home.clone().map(OsString::into_vec).filter(|home| home.starts_with(b"/"));
+        let user = UserFacts {
+            uid: account.uid,
+            gid: account.gid,
+            groups: account.groups.clone(),
+            home: home.unwrap_or_else(|| b"/".to_vec()),
+        };
+        self.held.account = account;
+        Ok(user)
+    }
+
+    /// Returns the directories that get an empty one in their place.
+    fn private(&self, user: &UserFacts) -> Vec<(Vec<u8>, u32)> {
+        let mut private: Vec<(Vec<u8>, u32)> = Vec::new();
+        for (path, mode) in [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run", 0o755)] {
+            if self.has_directory(path) {
+                private.push((path.as_bytes().to_vec(), mode));
+            }
+        }
+        if self.request.root == (Root::Host { home: false }) {
+            for (path, mode) in [("/root", 0o700), ("/home", 0o755)] {
+                if self.has_directory(path) {
+                    private.push((path.as_bytes().to_vec(), mode));
+                }
+            }
+            // Homes that are elsewhere: the caller's, and the command's.
+            let own = std::env::var_os("HOME").map(OsString::into_vec);
+            for home in own.into_iter().chain([user.home.clone()]) {
+                let is_known = |(path, _): &(Vec<u8>, u32)| home == *path || home.starts_with(&[&path[..], b"/"].concat());
+                let path = PathBuf::from(OsString::from_vec(home.clone()));
+                let is_system = ["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr", "/var", "/opt", "/srv", "/boot", "/mnt", "/media"];
+                let plain = path.is_absolute() && std::fs::canonicalize(&path).is_ok_and(|whole| whole == path);
+                if plain && !private.iter().any(is_known) && !is_system.iter().any(|known| path == Path::new(known)) && path.is_dir() {
+                    private.push((home, 0o755));
+                }
+            }
+        }
+        private
+    }
+
+    /// Returns the directories to be made so that the command's user has a home.
+    fn home(&self, user: &UserFacts, private: &[(Vec<u8>, u32)]) -> Vec<Vec<u8>> {
+        let below = private.iter().find(|(path, _)| user.home.starts_with(&[&path[..], b"/"].concat()));
+        match below {
+            Some((path, _)) => chain(path, &user.home),
+            None if private.iter().any(|(path, _)| *path == user.home) && user.uid != 0 => vec![user.home.clone()],
+            None => Vec::new(),
+        }
+    }
+
+    /// Finds out where what is to be shown is attached, and whether the root directory has to be made for it.
+    fn places(&mut self, root: RootFacts, private: &[(Vec<u8>, u32)]) -> Result<(RootFacts, Vec<BindFacts>, Vec<Vec<Vec<u8>>>), RunError> {
+        if self.request.binds.len() > MOST_BINDS {
+            return Err(RunError::TooMuch(MOST_BINDS));
+        }
+        // What is empty, so that directories can be made in it.
+        let mut empty: Vec<Vec<u8>> = private.iter().map(|(path, _)| path.clone()).collect();
+        empty.push(b"/dev/shm".to_vec());
+        let mut new_top: Vec<Vec<u8>> = Vec::new();
+        let mut tmpfs = Vec::new();
+        for one in &self.request.tmpfs {
+            tmpfs.push(self.make_for(&one.target, true, &empty, &mut new_top)?.0);
+            empty.push(bytes(&one.target));
+        }
+        let mut binds = Vec::new();
+        for bind in &self.request.binds {
+            let absolute = std::path::absolute(&bind.source).unwrap_or_else(|_| bind.source.clone());
+            let cannot = |errno| {
+                RunError::Source(bind.source.clone(), SysError::new(Call::Openat(bytes(&bind.source)), errno))
+            };
+            let found = std::fs::metadata(&absolute)
+                .map_err(|error| cannot(Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::ENOENT))))?;
+            let origin = self.take(&absolute, bind.read_only)?;
+            let (make, point) = self.make_for(&bind.target, found.is_dir(), &empty, &mut new_top)?;
+            binds.push(BindFacts { origin, make, point });
+        }
+        if new_top.is_empty() || self.held.root.is_some() {
+            return Ok((root, binds, tmpfs));
+        }
+        Ok((in_memory()?, binds, tmpfs))
+    }
+
+    /// Returns the directories to be made above a path and what is made there itself.
+    fn make_for(&self, target: &Path, directory: bool, empty: &[Vec<u8>], new_top: &mut Vec<Vec<u8>>) -> Result<(Vec<Vec<u8>>, MountPoint), RunError> {
+        let path = bytes(target);
+        let made = if directory { MountPoint::Directory } else { MountPoint::File };
+        let within = |above: &[u8]| path.starts_with(&[above, b"/"].concat());
+        let above = |path: &[u8]| {
+            let mut all = path.to_vec();
+            all.truncate(all.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
+            all
+        };
+        if let Some(base) = empty.iter().filter(|base| within(base)).max_by_key(|base| base.len()) {
+            return Ok((chain(base, &above(&path)), made));
+        }
+        if empty.contains(&path) {
+            return Ok((Vec::new(), MountPoint::There));
+        }
+        let there = match &self.held.root {
+            None => std::fs::metadata(target).is_ok(),
+            Some(root) => dir::open_in_root(root.as_fd(), &text(target.as_os_str())?).is_ok(),
+        };
+        if there {
+            return Ok((Vec::new(), MountPoint::There));
+        }
+        let top: Vec<u8> = [b"/", path[1..].split(|byte| *byte == b'/').next().unwrap_or_default()].concat();
+        if self.held.root.is_some() || std::fs::symlink_metadata(OsStr::from_bytes(&top)).is_ok() {
+            return Err(RunError::NoMountPoint(target.to_path_buf()));
+        }
+        new_top.push(top);
+        Ok((chain(b"", &above(&path)), made))
+    }
+
+    fn directories(&self, user: &UserFacts) -> Vec<Vec<u8>> {
+        if let Some(directory) = &self.request.directory {
+            return vec![bytes(directory)];
+        }
+        let own = std::env::current_dir().ok().filter(|_| self.held.root.is_none());
+        let mut all: Vec<Vec<u8>> = own.map(|own| bytes(&own)).into_iter().collect();
+        if !all.contains(&user.home) && user.home != b"/" {
+            all.push(user.home.clone());
+        }
+        all
+    }
+
+    fn sensitive(&self) -> Sensitive {
+        let mut sensitive = Sensitive::default();
+        let created = super::plan::created(self.request);
+        let is_new = |path: &str| match path.starts_with("/proc") {
+            true => created.contains(NsKind::Pid),
+            false => created.contains(NsKind::Net) && self.has_directory("/sys"),
+        };
+        for path in MASKED.into_iter().filter(|path| is_new(path)) {
+            if let Ok(found) = std::fs::symlink_metadata(path) {
+                sensitive.masked.push((path, found.is_dir()));
+            }
+        }
+        let is_there = |path: &&str| is_new(path) && std::fs::symlink_metadata(path).is_ok();
+        sensitive.read_only = READ_ONLY.into_iter().filter(is_there).collect();
+        sensitive
+    }
+}
+
+/// Returns the paths from below `base` down to `path`.
+fn chain(base: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
+    let ends = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at > base.len()).map(|(at, _)| at);
+    ends.chain([path.len()]).filter(|end| *end > base.len()).map(|end| path[..end].to_vec()).collect()
+}
+
+/// Returns a root directory in memory that shows what is in the host's.
+fn in_memory() -> Result<RootFacts, RunError> {
+    let failed = |error: std::io::Error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        RunError::Failed("cannot make a root directory".to_owned(), SysError::new(Call::Getdents(b"/".to_vec()), errno))
+    };
+    let (mut shown, mut links) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir("/").map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().into_vec();
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_symlink() {
+            links.extend(std::fs::read_link(entry.path()).map(|to| (name, to.into_os_string().into_vec())));
+        } else if kind.is_dir() || kind.is_file() {
+            shown.push((name, kind.is_dir()));
+        }
+    }
+    if shown.len() > MOST_SHOWN {
+        return Err(RunError::TooMuch(MOST_SHOWN));
+    }
+    shown.sort();
+    links.sort();
+    Ok(RootFacts::InMemory { shown, links })
+}
