@@ -97,10 +97,7 @@ mod tests {
         let text = b"root:x:0:0:root:/root:/bin/bash\n+::::::\nbad:x:1\n:x:1:1::/:\nal:x:1000:100:A,B:/h/al:/bin/sh\nb:x:7:8\n";
         let found: Vec<_> = passwd(text).collect();
         assert_eq!(found.len(), 3);
-        assert_eq!(
-            found[1],
-            PasswdLine { name: b"al", uid: 1000, gid: 100, home: b"/h/al", shell: b"/bin/sh" }
-        );
+        assert_eq!(found[1], PasswdLine { name: b"al", uid: 1000, gid: 100, home: b"/h/al", shell: b"/bin/sh" });
         assert_eq!(found[2], PasswdLine { name: b"b", uid: 7, gid: 8, home: b"", shell: b"" });
     }
 

@@ -2,7 +2,10 @@
 //!
 //! Not here: entering namespaces that are there (`launch::enter`), words for users (`cmd::advice`).
 
+pub mod forbidden;
+pub mod ids;
 pub mod request;
+pub mod users;
 
 pub use request::{
     Bind, Environment, Limits, NameOrId, Net, Rlimit, Root, RunRequest, TimeOffset, Tmpfs, User, UserNs,
