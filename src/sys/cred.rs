@@ -27,3 +27,14 @@ pub fn has_file_caps(path: &CStr) -> bool {
     let size = unsafe { libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) };
     size > 0
 }
+
+/// Says whether the file is on a file system whose programs give no privileges: one that is mounted nosuid, see statvfs(3).
+pub fn is_nosuid(path: &CStr) -> bool {
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `path` ends with NUL, and `stat` is valid for writes of a `struct statvfs`.
+    if unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: statvfs succeeded and has filled it.
+    unsafe { stat.assume_init() }.f_flag & libc::ST_NOSUID != 0
+}

@@ -5,6 +5,10 @@
 pub mod limits;
 pub mod request;
 pub mod seccomp;
+pub mod forbidden;
+pub mod ids;
+pub mod request;
+pub mod users;
 
 pub use request::{
     Bind, Environment, Limits, NameOrId, Net, Rlimit, Root, RunRequest, TimeOffset, Tmpfs, User, UserNs,

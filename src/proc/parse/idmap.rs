@@ -22,6 +22,11 @@ impl IdMap {
         IdMap { ranges }
     }
 
+    /// Returns the map of these lines: an id inside, one outside, and a length.
+    pub fn from_ranges(ranges: Vec<[u32; 3]>) -> IdMap {
+        IdMap { ranges }
+    }
+
     /// Returns what an id outside is inside.
     pub fn inside(&self, outside: u32) -> Option<u32> {
         self.ranges.iter().find_map(|&[inside, start, length]| {
