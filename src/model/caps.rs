@@ -55,6 +55,8 @@ pub struct CapSet(u64);
 impl CapSet {
     /// None.
     pub const EMPTY: CapSet = CapSet(0);
+    /// All that have a name.
+    pub const ALL: CapSet = CapSet((1 << NAMES.len()) - 1);
     /// CAP_SETGID.
     pub const SETGID: CapSet = CapSet(1 << 6);
     /// CAP_SYS_CHROOT.
