@@ -9,7 +9,9 @@ pub mod advice;
 pub mod cg;
 pub mod enter;
 pub mod exit;
+pub mod kill;
 pub mod ls;
+pub mod run;
 pub mod table;
 pub mod ui;
 pub mod value;
@@ -146,6 +148,7 @@ fn exit_code(error: &anyhow::Error) -> Exit {
     if error.is::<UsageError>() {
         Exit::Usage
     } else if error.is::<EnterError>()
+        || error.is::<run::LookUpError>()
         || error.downcast_ref::<advice::NotOwnProc>().is_some_and(|error| error.doing == "enter")
     {
         Exit::NotStarted

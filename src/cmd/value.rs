@@ -201,12 +201,23 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
     Ok(Timeout { after, grace })
 }
 
+/// Parses a time that somebody is to wait.
+///
+/// # Errors
+/// Whatever is no time, and no time at all.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    /// Nobody waits longer, and clocks overflow.
+    const MOST: Duration = Duration::from_secs(1000 * 86400);
+    let time = time(text, MOST)?;
+    if time.is_zero() { Err(no_time(text)) } else { Ok(time) }
+}
+
 /// Parses a time.
 ///
 /// # Errors
-/// Whatever is no time.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time: a number with ms, s, m, h or d");
+/// Whatever is no time, or more than the most.
+pub fn time(text: &str, most: Duration) -> Result<Duration, String> {
+    let wrong = || no_time(text);
     let unit_at = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let seconds = match unit {
@@ -219,10 +230,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let plain = !number.is_empty() && number.chars().all(|character| character.is_ascii_digit() || character == '.');
     let number: f64 = number.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
-    /// Nobody waits longer, and clocks overflow.
-    const MOST: Duration = Duration::from_secs(1000 * 86400);
-    let time = Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)?;
-    if time > MOST { Err(format!("{text:?} is more than 1000d")) } else { Ok(time) }
+    let time = Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+    if time > most { Err(format!("{text:?} is more than {}d", most.as_secs() / 86400)) } else { Ok(time) }
+}
+
+fn no_time(text: &str) -> String {
+    format!("{text:?} is no time: a number with ms, s, m, h or d")
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ impl CapSet {
     pub const DAC_READ_SEARCH: CapSet = CapSet(1 << 2);
     /// CAP_KILL.
     pub const KILL: CapSet = CapSet(1 << 5);
+    /// All that have a name.
+    pub const ALL: CapSet = CapSet((1 << NAMES.len()) - 1);
     /// CAP_SETGID.
     pub const SETGID: CapSet = CapSet(1 << 6);
     /// CAP_SYS_MODULE.

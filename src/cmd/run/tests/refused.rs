@@ -1,0 +1,202 @@
+//! Lines that make no sense, and what is said of them.
+
+use super::request;
+
+/// Checks that each line is refused, and that what is said of it has these words.
+fn refused(rows: &[(&str, &str)]) {
+    let mut wrong = String::new();
+    for (typed, said) in rows {
+        match request(typed) {
+            Ok(request) => wrong += &format!("{typed}: {request:?}\n"),
+            Err(error) if error.contains(said) => {}
+            Err(error) => wrong += &format!("{typed}: {error}\n"),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    refused(&[
+        ("--mem", "'--mem <SIZE>'"),
+        ("--mem 0", "'0' for '--mem <SIZE>': 0 bytes are less than a page"),
+        ("--mem 256", "megabytes are written as in 256M"),
+        ("--mem 1X", "'1X' for '--mem <SIZE>': not a number of bytes, with K, M, G or T"),
+        ("--mem 256MB", "not a number of bytes"),
+        ("--mem -1", "'-1' for '--mem <SIZE>': not a number of bytes"),
+        ("--mem ∅", "'' for '--mem <SIZE>': not a number of bytes"),
+        ("--mem 1M␀", "not a number of bytes"),
+        ("--mem 1M --mem 2M", "cannot be used multiple times"),
+        ("--mem-high 1", "less than a page"),
+        ("--swap -1", "for '--swap <SIZE|max>': not a number of bytes"),
+        ("--cpus -1", "for '--cpus <N>': not a number of processors such as 1.5"),
+        ("--cpus 0", "for '--cpus <N>': not a number of processors"),
+        ("--cpus nan", "not a number of processors"),
+        ("--cpus inf", "not a number of processors"),
+        ("--cpus 1e3", "not a number of processors"),
+        ("--cpus 99999", "not a number of processors"),
+        ("--cpu-weight 0", "for '--cpu-weight <N>': not a weight from 1 to 10000"),
+        ("--cpuset x", "for '--cpuset <LIST>': not a list of numbers"),
+        ("--cpuset 3-1", "not a list of numbers"),
+        ("--cpuset=␣", "no processor is in it"),
+        ("--pids 0", "no process could start"),
+        ("--pids 1K", "for '--pids <N|max>': not a number, or `max`"),
+        ("--io sda:rbps=1", "not DEV:LIMIT,…"),
+        ("--io 8:0", "not DEV:LIMIT,…"),
+        ("--io 8:0:", "not DEV:LIMIT,…"),
+        ("--io 8:0:x=1", "not DEV:LIMIT,…"),
+        ("--io 8:0:rbps=0", "not DEV:LIMIT,…"),
+        ("--io 8:0:rbps=1␣wbps=1", "not DEV:LIMIT,…"),
+        ("--io :rbps=1", "not DEV:LIMIT,…"),
+        ("--io /dev/␀:rbps=1", "not DEV:LIMIT,…"),
+        ("--io 8:0:rbps=1 --io 8:0:wbps=1", "a knob is given twice"),
+        ("--hugetlb 2MB", "not SIZE:N"),
+        ("--hugetlb 2T:1T", "not SIZE:N"),
+        ("--hugetlb MB:1M", "not SIZE:N"),
+        ("--hugetlb 2MB:x", "not a number of bytes"),
+        ("--hugetlb 2MB:3M", "not a multiple of 2MB"),
+        ("--hugetlb 18446744073709551615GB:3M", "not SIZE:N"),
+        ("--cgroup-set memory.max", "KNOB=VALUE"),
+        ("--cgroup-set ../x=1", "KNOB=VALUE"),
+        ("--cgroup-set cpu.weight=0", "cpu.weight takes a weight from 1 to 10000"),
+        ("--cgroup-set cgroup.procs=1", "cgroup.procs is no limit"),
+        ("--cgroup-set cgroup.freeze=1", "cgroup.freeze is no limit"),
+        ("--cgroup-set memory.max=0", "less than a page"),
+        ("--mem 1M --cgroup-set memory.max=2M", "a knob is given twice"),
+        ("--cgroup-parent x", "the path is not absolute"),
+        ("--cgroup-parent /a/../b", "`..`"),
+        ("--ulimit nofile", "not NAME=SOFT[:HARD]"),
+        ("--ulimit files=1", "no resource is called \"files\"; there are as, core"),
+        ("--ulimit nofile=1K", "nofile takes a number, or `unlimited`, not \"1K\""),
+        ("--ulimit nofile=-1", "nofile takes a number"),
+        ("--ulimit nofile=2:1", "the soft limit is above the hard one"),
+        ("--ulimit nofile=unlimited:1", "the soft limit is above the hard one"),
+        ("--ulimit nofile=1:", "nofile takes a number"),
+        ("--ulimit as=1X", "as takes a number of bytes"),
+        ("--ulimit as=max", "as takes a number of bytes"),
+        ("--ulimit nofile=18446744073709551615", "nofile takes a number"),
+        ("--ulimit nofile=1 --ulimit nofile=2", "a resource is given twice"),
+        ("--oom-score-adj 1001", "1001 is not in -1000..=1000"),
+        ("--oom-score-adj x", "--oom-score-adj"),
+    ]);
+}
+
+#[test]
+fn isolation_that_makes_no_sense_is_refused() {
+    refused(&[
+        ("--share mnt", "nsx enter"),
+        ("--share user", "say --userns host"),
+        ("--share mount", "none of cgroup, ipc, net, pid, time, uts"),
+        ("--share net --net none", "--share net is --net host"),
+        ("--share net --net 1", "--share net is --net host"),
+        ("--net x", "for '--net <none|host|TARGET>': \"x\" is none of"),
+        ("--net uts:[4026531838]", "not a network namespace"),
+        ("--net cgroup:/x", "a cgroup has no network"),
+        ("--net /a␀", "NUL"),
+        ("--userns x", "none of auto, root, keep, host, map="),
+        ("--userns map=", "is not IN:OUT:COUNT"),
+        ("--userns map=0:1", "is not IN:OUT:COUNT"),
+        ("--userns map=0:1:1:1", "is not IN:OUT:COUNT"),
+        ("--userns map=0:-1:1", "is not IN:OUT:COUNT"),
+        ("--userns map=0:0x1:1", "is not IN:OUT:COUNT"),
+        ("--userns map=0:1:0", "maps no id"),
+        ("--userns map=0:4294967295:1", "goes beyond the largest id"),
+        ("--userns map=1:1:4294967295", "goes beyond the largest id"),
+        ("--userns map=0:1000:10,9:2000:1", "mapped already"),
+        ("--userns map=0:1000:10,10:1009:1", "mapped already"),
+        ("--userns map=0:1000:1,", "is not IN:OUT:COUNT"),
+        ("--gid-map 0:0:1", "--gid-map takes --userns map="),
+        ("--userns map=0:1:1 --gid-map x", "is not IN:OUT:COUNT"),
+        ("--user=", "\"\" is neither a number nor a name"),
+        ("--user -1", "\"-1\" is neither a number nor a name"),
+        ("--user 4294967295", "neither a number nor a name"),
+        ("--user 0x0", "neither a number nor a name"),
+        ("--user +0", "neither a number nor a name"),
+        ("--user ␣1", "neither a number nor a name"),
+        ("--user 1:", "\"\" is neither a number nor a name"),
+        ("--user :1", "\"\" is neither a number nor a name"),
+        ("--user 1:2:3", "neither a number nor a name"),
+        ("--user a/b", "neither a number nor a name"),
+        ("--user ..", "neither a number nor a name"),
+        ("--user a␛[2J", "neither a number nor a name"),
+        ("--user a␀", "neither a number nor a name"),
+        ("--time-offset x", "is no time"),
+        ("--time-offset --1d", "is no time"),
+        ("--time-offset 1y", "is no time"),
+        ("--time-offset realtime=1d", "\"realtime\" is neither monotonic nor boottime"),
+        ("--time-offset 60000d", "more than 53375d"),
+        ("--time-offset 1d --time-offset boottime=2d", "sets a clock twice"),
+        ("--time-offset 1d --share time", "--time-offset takes a time namespace"),
+        ("--time-offset 1d --no-init", "cannot be used with"),
+        ("--hostname ∅", "it is empty"),
+        ("--hostname a/b", "no spaces, slashes or control characters"),
+        ("--hostname a␛b", "no spaces, slashes or control characters"),
+        ("--hostname a␀b", "NUL"),
+        (
+            "--hostname 0123456789012345678901234567890123456789012345678901234567890123x",
+            "a host name has 64 bytes at most",
+        ),
+        ("--hostname x --share uts", "--hostname takes a UTS namespace"),
+        ("--cap-add net_admin,nothing", "no capability is called \"nothing\""),
+        ("--cap-drop net_admin,", "no capability is called \"\""),
+        ("--cap-add chown --cap-drop CAP_CHOWN", "in --cap-add and in --cap-drop"),
+        ("--cap-add ALL --cap-drop ALL", "it is one or the other"),
+        ("--seccomp log", "--seccomp"),
+    ]);
+}
+
+#[test]
+fn files_that_make_no_sense_are_refused() {
+    refused(&[
+        ("--rootfs /x --home", "cannot be used with"),
+        ("--read-only", "--rootfs"),
+        ("--rootfs=", "it is empty"),
+        ("--rootfs a␀", "NUL"),
+        ("-v /x", "not SRC:DST"),
+        ("-v :/x", "SRC is empty"),
+        ("-v /x:", "the path is not absolute"),
+        ("-v /x:y", "the path is not absolute"),
+        ("-v /x:/y/../z", "`..`"),
+        ("-v /x:/", "nothing can be mounted on /"),
+        ("-v /x:/./", "nothing can be mounted on /"),
+        ("-v /x:/proc", "nothing can be mounted in /proc"),
+        ("-v /x://proc/sys", "nothing can be mounted in /proc"),
+        ("-v /x:/y:z", "a path with a colon cannot be given"),
+        ("-v /x:/y:ro:z", "a path with a colon cannot be given"),
+        ("-v /x␀:/y", "NUL"),
+        ("-v /x:/y --tmpfs /y/", "the same DST"),
+        ("--tmpfs y", "the path is not absolute"),
+        ("--tmpfs /proc/x", "nothing can be mounted in /proc"),
+        ("--tmpfs /y:64M", "not DST or DST:size=SIZE"),
+        ("--tmpfs /y:size=0", "the size is not a number of bytes"),
+        ("--tmpfs /y:size=max", "the size is not a number of bytes"),
+        ("--tmpfs /y:size=1M,mode=1", "the size is not a number of bytes"),
+        ("-w src", "the path is not absolute"),
+    ]);
+}
+
+#[test]
+fn a_life_that_makes_no_sense_is_refused() {
+    refused(&[
+        ("-x", "unexpected argument '-x'"),
+        ("--mem 1M --memm x", "unexpected argument '--memm'"),
+        ("ls a␀b", "a word of the command has a NUL byte in it"),
+        ("--name ../x", "not a letter or digit"),
+        ("--name a/b", "not a letter or digit"),
+        ("--name .x", "not a letter or digit"),
+        ("--name a␛[2J", "not a letter or digit"),
+        ("--name 0123456789012345678901234567890123456789012345678901234567890123", "63 together at most"),
+        ("--name=", "not a letter or digit"),
+        ("-d --stats", "cannot be used with"),
+        ("-d --status-fd 3", "cannot be used with"),
+        ("-d --no-init", "cannot be used with"),
+        ("--timeout 0", "is no time"),
+        ("--timeout -1", "is no time"),
+        ("--status-fd -1", "-1 is not in 0.."),
+        ("--keep-fd x", "--keep-fd"),
+        ("-e =x", "not NAME or NAME=VALUE"),
+        ("-e A=␀", "NUL"),
+        ("--env-file a␀", "NUL"),
+        ("-J", "--json takes --explain or --stats"),
+    ]);
+}
