@@ -24,6 +24,9 @@ use crate::sys::spawn::{self, Forked};
 use crate::sys::tty::{self, Settings};
 use crate::sys::{Call, Errno, SysError};
 
+/// What ps(1) shows of a stub.
+const NAME: &std::ffi::CStr = c"nsx: holds a command";
+
 /// Why nothing was entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnterError {
@@ -259,7 +262,7 @@ impl Prepared<'_> {
         let mut started = |pid| hear(Event::Started(pid));
         let (progress, end) = match terminal {
             None => {
-                let stub = spawn::start(&program, report.as_fd(), [None; 3]).map_err(cannot)?;
+                let stub = spawn::start(&program, report.as_fd(), [None; 3], &[NAME]).map_err(cannot)?;
                 drop((report, lifeline));
                 let timeout = self.request.timeout;
                 let prompt = self.request.watched || self.request.tools.is_some();
@@ -336,7 +339,7 @@ impl Prepared<'_> {
             }
         }
         signal::adopt_orphans();
-        let stub = spawn::start(program, report.as_fd(), [None; 3]).unwrap_or_else(|error| failed(error));
+        let stub = spawn::start(program, report.as_fd(), [None; 3], &[NAME]).unwrap_or_else(|error| failed(error));
         drop((report, far));
         let timeout = self.request.timeout;
         let watch = Watch {

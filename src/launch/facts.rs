@@ -419,7 +419,7 @@ fn read_to_end(file: &OwnedFd) -> Vec<u8> {
 }
 
 /// Returns all capabilities that this kernel knows.
-fn all_caps() -> CapSet {
+pub(super) fn all_caps() -> CapSet {
     let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
     let last: u32 = last.and_then(|text| text.trim().parse().ok()).unwrap_or(40);
     CapSet::from_bits(u64::MAX >> (63 - last.min(63)))

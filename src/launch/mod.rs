@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod carrier;
 mod cgroups;
 pub mod compile;
 pub mod diagnose;

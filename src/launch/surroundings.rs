@@ -13,7 +13,7 @@ use crate::sys::{Call, Errno, SysError};
 
 /// Where programs are looked for in a root directory that is not the caller's, after the directories of PATH: a PATH that fits the host
 /// need not fit it.
-const STANDARD_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const STANDARD_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Variables by which an environment makes programs load files that nobody asked for: a target's do not count where the files are the caller's.
 ///
@@ -108,6 +108,14 @@ impl Surroundings {
         }
         let environment = variables.into_iter().filter_map(|variable| CString::new(variable).ok()).collect();
         Surroundings { environment, path: path.unwrap_or_else(|| STANDARD_PATH.to_vec()) }
+    }
+}
+
+impl Surroundings {
+    /// An environment, and where programs are looked for: where its PATH says, else in the usual places.
+    pub(super) fn of(environment: Vec<CString>) -> Surroundings {
+        let path = environment.iter().find_map(|variable| variable.to_bytes().strip_prefix(b"PATH="));
+        Surroundings { path: path.unwrap_or(STANDARD_PATH).to_vec(), environment }
     }
 }
 

@@ -101,6 +101,11 @@ impl CapSet {
         CapSet(bits)
     }
 
+    /// Says whether there is none in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Returns the bits.
     pub const fn bits(self) -> u64 {
         self.0

@@ -248,6 +248,32 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno>
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }
 
+/// Opens a directory, and no link in its place.
+///
+/// # Errors
+/// `ENOTDIR`, `ENOENT`, `EACCES`.
+pub fn open_dir_no_follow(dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    openat(dir, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW)
+}
+
+/// Reads a regular file below `root` as if that were `/`; others are not opened, as they could make the caller wait.
+///
+/// # Errors
+/// `ENOENT`, `EACCES`, `EINVAL` for what is no regular file.
+pub fn read_in_root(root: BorrowedFd<'_>, path: &CStr, limit: usize) -> Result<Vec<u8>, Errno> {
+    let found = open_in_root(root, path)?;
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` is valid for writes of a `struct stat`.
+    retry(|| unsafe { libc::fstat(found.as_raw_fd(), stat.as_mut_ptr()) }.into())?;
+    // SAFETY: fstat succeeded and has filled it.
+    if unsafe { stat.assume_init() }.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(Errno::EINVAL);
+    }
+    let name = ShortPath::new().text("/proc/self/fd/").number(found.as_raw_fd().unsigned_abs());
+    let opened = open_read_cwd(name.as_c_str())?;
+    read_to_end(opened.as_fd(), limit)
+}
+
 /// Opens a file below `root` as if that were `/`, without following any link and without waiting for any file system.
 ///
 /// The path comes from another mount namespace, so nothing on it is trusted: `RESOLVE_CACHED` walks only what the kernel has in its

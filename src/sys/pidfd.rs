@@ -4,8 +4,10 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::dir::{FileId, fstat};
-use super::error::{Call, SysError, retry};
+use super::error::{Call, Errno, SysError, retry};
 use super::probe::PIDFD_GETFD;
 use crate::model::Pid;
 
@@ -50,25 +52,39 @@ pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: u32) -> Option<Result<OwnedFd, Sys
 /// Kills the process, and nobody else that has its pid by now; `None` where the kernel cannot.
 ///
 /// # Kernel
-/// Linux 5.1, and a pidfd of [`pidfd_open`]. Absent: `ENOSYS`, answered as `None`.
+/// As [`send`].
 ///
 /// # Errors
 /// `ESRCH` where it has gone, `EPERM`.
 pub fn kill(pidfd: BorrowedFd<'_>, pid: Pid) -> Option<Result<(), SysError>> {
+    Some(send(pidfd, libc::SIGKILL)?.map_err(|errno| SysError::new(Call::PidfdKill(pid.0), errno)))
+}
+
+/// Sends a signal to the process, and to nobody else that has its pid by now; `None` where the kernel cannot.
+///
+/// # Kernel
+/// Linux 5.1, and a pidfd of [`pidfd_open`]. Absent: `ENOSYS`, answered as `None`.
+///
+/// # Errors
+/// `ESRCH` where it has gone, `EPERM`.
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Option<Result<(), Errno>> {
     let sent = PIDFD_GETFD.attempt(|| {
+        let none = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the call takes numbers, and a null pointer for "no more to say".
-        retry(|| unsafe {
-            let signal = libc::SIGKILL;
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                pidfd.as_raw_fd(),
-                signal,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        })
+        retry(|| unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) })
     })?;
-    Some(sent.map(drop).map_err(|errno| SysError::new(Call::PidfdKill(pid.0), errno)))
+    Some(sent.map(drop))
+}
+
+/// Says whether the process has not ended yet.
+pub fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
+    !wait(pidfd, PollTimeout::ZERO)
+}
+
+/// Waits until the process has ended, at most for a time. Says whether it has.
+pub fn wait(pidfd: BorrowedFd<'_>, most: PollTimeout) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::POLLIN)];
+    matches!(poll(&mut fds, most), Ok(1..))
 }
 
 /// Allows this process as many descriptors as it may allow itself: `RLIMIT_NOFILE` of getrlimit(2). Not for programs that still become

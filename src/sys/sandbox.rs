@@ -81,8 +81,7 @@ pub fn copy_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd, Sy
         .map_err(|errno| SysError::new(Call::OpenTree(path.to_bytes().to_vec()), errno))?;
     // SAFETY: the kernel has just handed out `fd`; nobody else owns it.
     let tree = unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) };
-    let attributes =
-        MountAttr { set: attributes.bits(), clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let attributes = MountAttr { set: attributes.bits(), clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     set_attributes(&tree, libc::AT_EMPTY_PATH | AT_RECURSIVE, &attributes)?;
     Ok(tree)
 }

@@ -4,6 +4,7 @@
 //! until it executes the stub. Over a pipe it says what fails and which process it has made; the end of the pipe says that the command
 //! runs. See posix_spawn(3), pipe(7).
 
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -37,13 +38,19 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd), SysError> {
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// Starts the program as a stub that reports to `report`, with these standard streams in place of one's own. Returns its pid.
+/// Starts the program as a stub that reports to `report`, with these standard streams in place of one's own. Returns its pid. `words` is
+/// what ps(1) shows of it.
 ///
 /// Signals that are blocked stay blocked in it; SIGPIPE, which Rust ignores, is not ignored.
 ///
 /// # Errors
 /// `EACCES` where the sysctl vm.memfd_noexec forbids it, `EAGAIN` where no more processes may be made, `ENOENT` without `/proc`.
-pub fn start(program: &Program, report: BorrowedFd<'_>, streams: [Option<BorrowedFd<'_>>; 3]) -> Result<i32, SysError> {
+pub fn start(
+    program: &Program,
+    report: BorrowedFd<'_>,
+    streams: [Option<BorrowedFd<'_>>; 3],
+    words: &[&CStr],
+) -> Result<i32, SysError> {
     let failed = |errno| SysError::new(Call::PosixSpawn, errno);
     let file = program.seal(report)?;
     let path = ShortPath::new().text("/proc/self/fd/").number(file.as_raw_fd().unsigned_abs());
@@ -60,10 +67,7 @@ pub fn start(program: &Program, report: BorrowedFd<'_>, streams: [Option<Borrowe
     let mut attributes = PosixSpawnAttr::init().map_err(failed)?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF).map_err(failed)?;
     attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE)).map_err(failed)?;
-    // What ps(1) shows of the stub.
-    let pid =
-        posix_spawn(path.as_c_str(), &actions, &attributes, &[c"nsx: holds a command"], &[] as &[&std::ffi::CStr])
-            .map_err(failed)?;
+    let pid = posix_spawn(path.as_c_str(), &actions, &attributes, words, &[] as &[&CStr]).map_err(failed)?;
     Ok(pid.as_raw())
 }
 
@@ -149,6 +153,13 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), (RawFd, SysError)> {
     Ok(())
 }
 
+/// Lets whoever waits for a byte of a pipe go on. Where nobody waits any more, nothing happens.
+pub fn write_byte(pipe: BorrowedFd<'_>) {
+    let byte = [1u8];
+    // SAFETY: `byte` is valid for reads of its length.
+    let _ = retry(|| unsafe { libc::write(pipe.as_raw_fd(), byte.as_ptr().cast(), byte.len()) } as _);
+}
+
 /// Writes a text to a descriptor that the user named by its number.
 ///
 /// # Errors
@@ -221,7 +232,7 @@ pub(crate) mod tests {
     /// Runs a program as a stub, and returns all that it says.
     pub(crate) fn reports(program: &Program) -> Vec<Report> {
         let (read, write) = pipe().expect("a pipe");
-        let child = start(program, write.as_fd(), [None; 3]).expect("a child");
+        let child = start(program, write.as_fd(), [None; 3], &[c"nsx: a test"]).expect("a child");
         drop(write);
         let mut all = Vec::new();
         while let Some(report) = read_report(read.as_fd()).expect("a pipe") {
@@ -273,7 +284,7 @@ pub(crate) mod tests {
         program.exit(0);
 
         let (read, write) = pipe().expect("a pipe");
-        let stub = start(&program, write.as_fd(), [None; 3]).expect("a child");
+        let stub = start(&program, write.as_fd(), [None; 3], &[c"nsx: a test"]).expect("a child");
         drop(write);
         let mut all: Vec<Report> = (0..2).filter_map(|_| read_report(read.as_fd()).expect("a pipe")).collect();
         all.sort_by_key(|report| matches!(report, Report::Failed(..)));

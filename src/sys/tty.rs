@@ -58,6 +58,34 @@ pub fn pair(like: BorrowedFd<'_>, echo: bool) -> Result<(OwnedFd, OwnedFd), SysE
     Ok((master, slave))
 }
 
+/// Has reads and writes of a descriptor not wait: `O_NONBLOCK`.
+pub fn do_not_wait(fd: BorrowedFd<'_>) {
+    // SAFETY: the command takes a number.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };
+}
+
+/// What another terminal has to be told to be like this one: `struct termios` of the kernel as `TCGETS` gives it, and the size.
+pub type Likeness = ([u8; 36], [u16; 4]);
+
+/// Returns what a terminal is like; `None` where it is none. `echo` is as for [`pair`].
+pub fn likeness(fd: BorrowedFd<'_>, echo: bool) -> Option<Likeness> {
+    // The kernel's own structure: four words of flags, the line discipline, 19 characters.
+    let mut settings = [0u32; 9];
+    // SAFETY: the request writes 36 bytes.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TCGETS, settings.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    if !echo {
+        settings[3] &= !libc::ECHO;
+    }
+    let mut bytes = [0; 36];
+    for (place, word) in settings.iter().enumerate() {
+        bytes[place * 4..place * 4 + 4].copy_from_slice(&word.to_ne_bytes());
+    }
+    let size = size(fd).map_or([0; 4], |size| [size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel]);
+    Some((bytes, size))
+}
+
 /// Starts a session whose controlling terminal is this one: setsid(2), `TIOCSCTTY`.
 ///
 /// # Errors

@@ -63,7 +63,7 @@ pub struct Wiring<'a> {
     /// The cgroups: the one above, the name.
     pub cgroups: &'a [(BorrowedFd<'a>, &'a CStr)],
     /// What is held as long as the sandbox is there.
-    pub locks: &'a [OwnedFd],
+    pub locks: &'a [BorrowedFd<'a>],
     /// The network namespace to enter.
     pub net: Option<BorrowedFd<'a>>,
     /// Trees of mounts that nsx has opened.
@@ -90,7 +90,8 @@ pub fn compile(
     by_shell: Option<&CString>,
     halt_at: Option<usize>,
 ) -> Result<Program, EnterError> {
-    let mut compiler = Compiler { plan, request, wiring, program: Program::default(), clone: None, ended: None, fork: None };
+    let mut compiler =
+        Compiler { plan, request, wiring, program: Program::default(), clone: None, ended: None, fork: None };
     for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.who != Who::Nsx) {
         compiler.program.begin(index);
         if halt_at == Some(index) && !matches!(step.action, Action::Serve | Action::CleanUp) {
@@ -303,11 +304,7 @@ impl Compiler<'_> {
             Action::Serve => self.serve(),
             Action::CleanUp => self.clean_up(),
             // Those of nsx itself.
-            Action::Limit(_)
-            | Action::WriteMaps
-            | Action::MapOwners
-            | Action::Release
-            | Action::Exec => {}
+            Action::Limit(_) | Action::WriteMaps | Action::MapOwners | Action::Release | Action::Exec => {}
         }
         Ok(())
     }
@@ -442,7 +439,7 @@ impl Compiler<'_> {
         let mut held = vec![wiring.report, wiring.release, wiring.lifeline, wiring.executed];
         held.extend(wiring.net);
         held.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
-        held.extend(wiring.locks.iter().chain(wiring.trees).map(AsFd::as_fd));
+        held.extend(wiring.locks.iter().copied().chain(wiring.trees.iter().map(AsFd::as_fd)));
         program.close_at_exec(&held);
         let last = candidates.len();
         for (place, (file, words)) in candidates.into_iter().enumerate() {
@@ -461,7 +458,7 @@ impl Compiler<'_> {
             program.patch(fork, program.here());
         }
         program.copy(Slot::FIRST, COMMAND);
-        let kept: Vec<BorrowedFd<'_>> = [wiring.report].into_iter().chain(wiring.locks.iter().map(AsFd::as_fd)).collect();
+        let kept: Vec<BorrowedFd<'_>> = [wiring.report].into_iter().chain(wiring.locks.iter().copied()).collect();
         program.close_others(&kept, &self.request.keep_fds);
         if wiring.terminal.is_some() {
             program.close_slot(FAR);
@@ -509,7 +506,7 @@ impl Compiler<'_> {
         program.copy(Slot::FIRST, FIRST_PID);
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
         kept.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
-        kept.extend(wiring.locks.iter().map(AsFd::as_fd));
+        kept.extend(wiring.locks);
         program.close_others(&kept, &self.request.keep_fds);
         if self.request.detach {
             match self.request.timeout {

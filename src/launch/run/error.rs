@@ -84,7 +84,10 @@ impl fmt::Display for RunError {
             RunError::Target(error) => error.fmt(f),
             RunError::NoNet(kind) => write!(f, "cannot use the network of a {kind} namespace"),
             RunError::MissingCall(call) => {
-                write!(f, "cannot make a root directory: {call}(2) is not to be had here (ENOSYS, or refused by a filter)")
+                write!(
+                    f,
+                    "cannot make a root directory: {call}(2) is not to be had here (ENOSYS, or refused by a filter)"
+                )
             }
             RunError::Root { path, why } => {
                 write!(f, "cannot use {} as root directory: ", shown(path))?;
@@ -96,7 +99,11 @@ impl fmt::Display for RunError {
             }
             RunError::Source(path, error) => write!(f, "cannot show {}: {error}", shown(path)),
             RunError::NoMountPoint(path) => {
-                write!(f, "cannot show anything at {}: there is no such path inside, and nothing may be made there", shown(path))
+                write!(
+                    f,
+                    "cannot show anything at {}: there is no such path inside, and nothing may be made there",
+                    shown(path)
+                )
             }
             RunError::TooMuch(most) => write!(f, "cannot show more than {most} things"),
             RunError::NameTaken(name) => write!(f, "cannot call it {name}: there is a sandbox with that name"),
@@ -126,7 +133,9 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::EnterNet => "cannot enter the network namespace".to_owned(),
         Action::Clone { .. } | Action::Unshare(_) => "cannot make namespaces".to_owned(),
         Action::WriteOwnMap { .. } | Action::WriteMaps => "cannot write the id maps".to_owned(),
-        Action::TakeRoot { .. } | Action::MakeRoot { .. } | Action::ChangeRoot => "cannot make the root directory".to_owned(),
+        Action::TakeRoot { .. } | Action::MakeRoot { .. } | Action::ChangeRoot => {
+            "cannot make the root directory".to_owned()
+        }
         Action::TakeProc { .. } | Action::MountProc => "cannot mount /proc".to_owned(),
         Action::TakeSys { .. } | Action::MountSys => "cannot mount /sys".to_owned(),
         Action::TakeDevices(_) | Action::MountDev { .. } => "cannot make /dev".to_owned(),

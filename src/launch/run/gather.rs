@@ -21,7 +21,8 @@ use crate::launch::surroundings::text;
 use crate::model::{CapSet, KindSet, NsKind};
 use crate::proc::ProcRoot;
 use crate::scan;
-use crate::select::{Resolved, TargetError, resolve_kinds};
+use crate::select::TargetError;
+use crate::select::target::{Resolved, resolve_kinds};
 use crate::sys::calls::mounts::MountAttributes;
 use crate::sys::{Call, Errno, SysError, cred, dir, sandbox, socket};
 
@@ -82,7 +83,8 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     if let Some(call) = sandbox::missing_mount_call() {
         return Err(RunError::MissingCall(call));
     }
-    let caps = cred::effective_caps().map_err(|error| RunError::Failed("cannot read the own capabilities".into(), error))?;
+    let caps =
+        cred::effective_caps().map_err(|error| RunError::Failed("cannot read the own capabilities".into(), error))?;
     let caller = Caller::read(proc, Path::new("/etc"), &request.userns)?;
     let ids = ids::choose(&request.userns, &caller)?;
     let name = request.name.clone().unwrap_or_else(|| std::process::id().to_string());
@@ -180,10 +182,12 @@ impl Gathering<'_> {
                 .open_ns(c"ns/net")
                 .map_err(|errno| cannot(SysError::new(Call::Openat(b"ns/net".to_vec()), errno)))?,
             Resolved::Namespace(Some(NsKind::Net) | None, _, Some(opened)) => opened,
-            Resolved::Namespace(Some(NsKind::Net) | None, id, None) => scan::open(proc, Some(NsKind::Net), id)
-                .map_err(cannot)?
-                .ok_or(TargetError::NoNamespace(Some(NsKind::Net), id))?
-                .1,
+            Resolved::Namespace(Some(NsKind::Net) | None, id, None) => {
+                scan::open(proc, Some(NsKind::Net), id)
+                    .map_err(cannot)?
+                    .ok_or(TargetError::NoNamespace(Some(NsKind::Net), id))?
+                    .1
+            }
             Resolved::Namespace(Some(kind), ..) => return Err(RunError::NoNet(kind)),
         };
         self.held.net = Some(opened);
@@ -305,11 +309,19 @@ impl Gathering<'_> {
             // Homes that are elsewhere: the caller's, and the command's.
             let own = std::env::var_os("HOME").map(OsString::into_vec);
             for home in own.into_iter().chain([user.home.clone()]) {
-                let is_known = |(path, _): &(Vec<u8>, u32)| home == *path || home.starts_with(&[&path[..], b"/"].concat());
+                let is_known =
+                    |(path, _): &(Vec<u8>, u32)| home == *path || home.starts_with(&[&path[..], b"/"].concat());
                 let path = PathBuf::from(OsString::from_vec(home.clone()));
-                let is_system = ["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr", "/var", "/opt", "/srv", "/boot", "/mnt", "/media"];
+                let is_system = [
+                    "/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr", "/var", "/opt", "/srv",
+                    "/boot", "/mnt", "/media",
+                ];
                 let plain = path.is_absolute() && std::fs::canonicalize(&path).is_ok_and(|whole| whole == path);
-                if plain && !private.iter().any(is_known) && !is_system.iter().any(|known| path == Path::new(known)) && path.is_dir() {
+                if plain
+                    && !private.iter().any(is_known)
+                    && !is_system.iter().any(|known| path == Path::new(known))
+                    && path.is_dir()
+                {
                     private.push((home, 0o755));
                 }
             }
@@ -328,7 +340,11 @@ impl Gathering<'_> {
     }
 
     /// Finds out where what is to be shown is attached, and whether the root directory has to be made for it.
-    fn places(&mut self, root: RootFacts, private: &[(Vec<u8>, u32)]) -> Result<(RootFacts, Vec<BindFacts>, Vec<Vec<Vec<u8>>>), RunError> {
+    fn places(
+        &mut self,
+        root: RootFacts,
+        private: &[(Vec<u8>, u32)],
+    ) -> Result<(RootFacts, Vec<BindFacts>, Vec<Vec<Vec<u8>>>), RunError> {
         if self.request.binds.len() > MOST_BINDS {
             return Err(RunError::TooMuch(MOST_BINDS));
         }
@@ -344,9 +360,8 @@ impl Gathering<'_> {
         let mut binds = Vec::new();
         for bind in &self.request.binds {
             let absolute = std::path::absolute(&bind.source).unwrap_or_else(|_| bind.source.clone());
-            let cannot = |errno| {
-                RunError::Source(bind.source.clone(), SysError::new(Call::Openat(bytes(&bind.source)), errno))
-            };
+            let cannot =
+                |errno| RunError::Source(bind.source.clone(), SysError::new(Call::Openat(bytes(&bind.source)), errno));
             let found = std::fs::metadata(&absolute)
                 .map_err(|error| cannot(Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::ENOENT))))?;
             let origin = self.take(&absolute, bind.read_only)?;
@@ -360,7 +375,13 @@ impl Gathering<'_> {
     }
 
     /// Returns the directories to be made above a path and what is made there itself.
-    fn make_for(&self, target: &Path, directory: bool, empty: &[Vec<u8>], new_top: &mut Vec<Vec<u8>>) -> Result<(Vec<Vec<u8>>, MountPoint), RunError> {
+    fn make_for(
+        &self,
+        target: &Path,
+        directory: bool,
+        empty: &[Vec<u8>],
+        new_top: &mut Vec<Vec<u8>>,
+    ) -> Result<(Vec<Vec<u8>>, MountPoint), RunError> {
         let path = bytes(target);
         let made = if directory { MountPoint::Directory } else { MountPoint::File };
         let within = |above: &[u8]| path.starts_with(&[above, b"/"].concat());

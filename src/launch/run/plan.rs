@@ -34,7 +34,9 @@ pub fn plan(request: &RunRequest, facts: &Facts) -> Plan {
     let mut notes = facts.notes.clone();
     let keeps_admin = kept(request, facts).contains(CapSet::SYS_ADMIN);
     if keeps_admin {
-        notes.push("with SYS_ADMIN the command can undo mounts: what is hidden or read-only inside is so by its leave".into());
+        notes.push(
+            "with SYS_ADMIN the command can undo mounts: what is hidden or read-only inside is so by its leave".into(),
+        );
     }
     Plan { steps: maker.steps, notes, created }
 }
@@ -82,11 +84,15 @@ impl Maker<'_> {
         self.who = Who::Stub;
         self.step(Action::NewSession, "a Ctrl-C, or a kill of the caller's process group, is nsx's to hear of");
         if let Net::Target(_) = self.request.net {
-            let why = "the network that was asked for; with the caller's capabilities, so before there is a user namespace";
+            let why =
+                "the network that was asked for; with the caller's capabilities, so before there is a user namespace";
             self.step(Action::EnterNet, why);
         }
         if !self.facts.cgroups.is_empty() {
-            self.step(Action::AwaitCgroups, "it is there before they are, so that they are removed whenever nsx is killed");
+            self.step(
+                Action::AwaitCgroups,
+                "it is there before they are, so that they are removed whenever nsx is killed",
+            );
         }
         let later = self.later(created);
         let kinds: KindSet = created.iter().filter(|kind| !later.contains(*kind)).collect();
@@ -126,7 +132,10 @@ impl Maker<'_> {
         self.who = Who::Init;
         if let MapWriter::Itself { uids, gids } = &self.facts.maps {
             let action = Action::WriteOwnMap { uids: uids.clone(), gids: gids.clone() };
-            self.step(action, "the caller's own id is the only one that it may map; setgroups(2) has to be given up for it");
+            self.step(
+                action,
+                "the caller's own id is the only one that it may map; setgroups(2) has to be given up for it",
+            );
         }
         let read_only = match &self.request.root {
             Root::Host { .. } => true,
@@ -134,7 +143,11 @@ impl Maker<'_> {
         };
         match &self.facts.root {
             RootFacts::Tree(origin) => {
-                let why = if read_only { "nothing is written to it, no suid program and no device node works in it" } else { "no suid program and no device node works in it" };
+                let why = if read_only {
+                    "nothing is written to it, no suid program and no device node works in it"
+                } else {
+                    "no suid program and no device node works in it"
+                };
                 self.step(Action::TakeRoot { origin: origin.clone(), read_only }, why);
             }
             RootFacts::InMemory { shown, links } => {
@@ -143,11 +156,19 @@ impl Maker<'_> {
             }
         }
         let pid = created(self.request).contains(NsKind::Pid);
-        let why = if pid { "shows the processes of the new pid namespace; made while the host's is in sight, which the kernel asks for" } else { "the pid namespace is the caller's, and so is its /proc" };
+        let why = if pid {
+            "shows the processes of the new pid namespace; made while the host's is in sight, which the kernel asks for"
+        } else {
+            "the pid namespace is the caller's, and so is its /proc"
+        };
         self.step(Action::TakeProc { shared: !pid }, why);
         if self.facts.sys {
             let net = created(self.request).contains(NsKind::Net);
-            let why = if net { "shows the devices of the new network namespace" } else { "the network namespace is not new, and so is its /sys" };
+            let why = if net {
+                "shows the devices of the new network namespace"
+            } else {
+                "the network namespace is not new, and so is its /sys"
+            };
             self.step(Action::TakeSys { shared: !net }, why);
         }
         self.step(Action::TakeDevices(self.facts.devices.clone()), "those that every program expects");
@@ -195,7 +216,10 @@ impl Maker<'_> {
     }
 
     fn mounts(&mut self, created: KindSet) {
-        self.step(Action::ChangeRoot, "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached");
+        self.step(
+            Action::ChangeRoot,
+            "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached",
+        );
         self.step(Action::MountProc, "");
         if self.facts.sys {
             self.step(Action::MountSys, "");
@@ -209,12 +233,18 @@ impl Maker<'_> {
         }
         if !self.facts.make_home.is_empty() {
             let (uid, gid) = (self.facts.user.uid, self.facts.user.gid);
-            self.step(Action::MakeHome { paths: self.facts.make_home.clone(), uid, gid }, "programs expect a home that they can write to");
+            self.step(
+                Action::MakeHome { paths: self.facts.make_home.clone(), uid, gid },
+                "programs expect a home that they can write to",
+            );
         }
         for (tmpfs, make) in self.request.tmpfs.iter().zip(&self.facts.tmpfs) {
             use std::os::unix::ffi::OsStrExt;
             let path = tmpfs.target.as_os_str().as_bytes().to_vec();
-            self.step(Action::MountTmpfs { path, mode: 0o1777, size_bytes: tmpfs.size_bytes, make: make.clone() }, "as asked for");
+            self.step(
+                Action::MountTmpfs { path, mode: 0o1777, size_bytes: tmpfs.size_bytes, make: make.clone() },
+                "as asked for",
+            );
         }
         for (index, (bind, facts)) in self.request.binds.iter().zip(&self.facts.binds).enumerate() {
             use std::os::unix::ffi::OsStrExt;
@@ -225,7 +255,11 @@ impl Maker<'_> {
                 make: facts.make.clone(),
                 point: facts.point,
             };
-            let why = if facts.point == MountPoint::There { "as asked for" } else { "as asked for; what it is attached to has to be made" };
+            let why = if facts.point == MountPoint::There {
+                "as asked for"
+            } else {
+                "as asked for; what it is attached to has to be made"
+            };
             self.step(action, why);
         }
         if self.request.mask {
@@ -253,7 +287,10 @@ impl Maker<'_> {
             self.step(Action::SetOomScore(score), "as asked for");
         }
         if self.facts.terminal {
-            self.step(Action::OpenTerminal, "the caller's could be typed into; this one is of the devpts inside, so that its name is known there");
+            self.step(
+                Action::OpenTerminal,
+                "the caller's could be typed into; this one is of the devpts inside, so that its name is known there",
+            );
         }
     }
 
@@ -266,7 +303,10 @@ impl Maker<'_> {
         let why = if required { "as asked for" } else { "the caller's, if it is there" };
         self.step(Action::ChangeDirectory { paths: self.facts.directories.clone(), required }, why);
         let kept = kept(self.request, self.facts);
-        self.step(Action::DropBounding(self.facts.all_caps & !kept), "what is not left there nobody inside gets by execve(2)");
+        self.step(
+            Action::DropBounding(self.facts.all_caps & !kept),
+            "what is not left there nobody inside gets by execve(2)",
+        );
         if self.request.no_new_privs {
             self.step(Action::NoNewPrivs, "suid programs and file capabilities give nothing");
         }
@@ -281,14 +321,28 @@ impl Maker<'_> {
         }
         let ambient = if is_root { CapSet::EMPTY } else { self.request.cap_add & kept };
         let left = if is_root { kept } else { ambient };
-        self.step(Action::LimitCaps { kept: left, ambient }, if is_root { "the inheritable and ambient sets are empty" } else { "a user who is not root has those that were asked for by name" });
+        self.step(
+            Action::LimitCaps { kept: left, ambient },
+            if is_root {
+                "the inheritable and ambient sets are empty"
+            } else {
+                "a user who is not root has those that were asked for by name"
+            },
+        );
         self.step(Action::Exec, "");
         if self.request.init {
             self.who = Who::Init;
-            self.step(Action::Serve, "until the command has ended; then the kernel kills whoever is left in the pid namespace");
+            self.step(
+                Action::Serve,
+                "until the command has ended; then the kernel kills whoever is left in the pid namespace",
+            );
         }
         self.who = Who::Stub;
-        let why = if self.request.detach { "waits for the end of the sandbox, and leaves no cgroup behind" } else { "nsx may be killed: then this kills the sandbox, and leaves no cgroup behind" };
+        let why = if self.request.detach {
+            "waits for the end of the sandbox, and leaves no cgroup behind"
+        } else {
+            "nsx may be killed: then this kills the sandbox, and leaves no cgroup behind"
+        };
         self.step(Action::CleanUp, why);
     }
 

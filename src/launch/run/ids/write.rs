@@ -34,6 +34,16 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// Returns the errno of the kernel's, where it was a system call that failed.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            WriteError::Refused(error) | WriteError::Start(_, error) => Some(error.errno),
+            WriteError::Failed { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cannot = "cannot map ids into the user namespace";

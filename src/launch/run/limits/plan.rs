@@ -114,6 +114,11 @@ impl CgroupPlan {
         self.groups.iter().any(|group| group.version == Version::V2)
     }
 
+    /// Says of each cgroup whether it is one of v1.
+    pub fn are_v1(&self) -> Vec<bool> {
+        self.groups.iter().map(|group| group.version == Version::V1).collect()
+    }
+
     /// Returns the paths of the cgroups, with what their hierarchies are called.
     pub fn paths(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.groups.iter().map(|group| (&group.label[..], &group.path[..]))

@@ -1,0 +1,454 @@
+//! Building a sandbox and running a command in it: nsx's own steps, and those of the processes that it starts.
+//!
+//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made. When the first process is
+//! there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use super::compile::{Wiring, compile};
+use super::error::{RunError, cannot};
+use super::forbidden;
+use super::gather::{Held, gather};
+use super::ids::{self, WriteError};
+use super::limits::Made;
+use super::plan::{kept, plan};
+use super::request::RunRequest;
+use super::seccomp;
+use super::steps::{Action, Facts, Plan, Who};
+use super::supervise::{End, Watch, Watched};
+use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
+use crate::launch::{Ended, EnterError};
+use crate::model::{CapSet, NsKind};
+use crate::proc::ProcRoot;
+use crate::sys::program::{Failure, Program};
+use crate::sys::signal::{self, Signals};
+use crate::sys::{Call, Errno, SysError, dir, sandbox, spawn, tty};
+
+/// Which variables of the caller's the command gets: those that say how to talk to its user, and where programs are.
+const KEPT: [&str; 9] =
+    ["TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"];
+
+/// What a caller wants to hear meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The command runs, in the process with this pid.
+    Started(i32),
+    /// Something that was not required has not worked.
+    Note(String),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How the command ended; `None` where nsx does not wait for that.
+    pub ended: Option<Ended>,
+}
+
+/// A sandbox that is to be.
+pub struct Sandbox<'a> {
+    /// What was asked for.
+    pub request: &'a RunRequest,
+    /// What the host says.
+    pub facts: Facts,
+    /// The steps.
+    pub plan: Plan,
+    held: Held,
+    proc: &'a ProcRoot,
+    halt_at: Option<usize>,
+}
+
+/// Pipes and sockets between the processes, the ends that others have.
+struct Ends {
+    report: OwnedFd,
+    release: OwnedFd,
+    lifeline: OwnedFd,
+    executed: OwnedFd,
+}
+
+impl<'a> Sandbox<'a> {
+    /// Looks at the host, and makes the plan. Nothing is changed.
+    ///
+    /// # Errors
+    /// Where what was asked for cannot be.
+    pub fn prepare(proc: &'a ProcRoot, request: &'a RunRequest) -> Result<Sandbox<'a>, RunError> {
+        let (facts, held) = gather(proc, request)?;
+        let plan = plan(request, &facts);
+        Ok(Sandbox { request, facts, plan, held, proc, halt_at: None })
+    }
+
+    /// Has whoever makes the step with this place halt before it, and nsx kill itself then: for tests of what is left.
+    pub fn halt_at(&mut self, step: usize) {
+        self.halt_at = Some(step);
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.held.name
+    }
+
+    /// Returns the paths of its cgroups, with what their hierarchies are called.
+    pub fn cgroups(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.held.cgroups.paths()
+    }
+
+    /// Returns the system calls of each step, for a reader.
+    ///
+    /// # Errors
+    /// Where a word has a NUL in it.
+    pub fn calls(&self) -> Result<Vec<Vec<String>>, RunError> {
+        let null = dir::open_read_cwd(c"/dev/null").map_err(|errno| {
+            RunError::Failed("cannot explain".into(), SysError::new(Call::Openat(b"/dev/null".into()), errno))
+        })?;
+        let copy = || {
+            null.try_clone().map_err(|_| {
+                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), Errno::EMFILE))
+            })
+        };
+        let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
+        let program = self.compile(&ends, 0, false, None)?;
+        let limits = self.held.cgroups.steps();
+        let mut calls: Vec<Vec<String>> = self
+            .plan
+            .steps
+            .iter()
+            .map(|step| match &step.action {
+                Action::Limit(place) => limits.get(*place).map(|step| step.calls.clone()).unwrap_or_default(),
+                Action::WriteMaps => self.map_calls(),
+                Action::MapOwners => vec!["mount_setattr(…, AT_EMPTY_PATH, MOUNT_ATTR_IDMAP)".to_owned()],
+                Action::Release => vec!["write(the pipe to the next process)".to_owned()],
+                _ => Vec::new(),
+            })
+            .collect();
+        for (step, call) in program.calls().filter(|(_, call)| !matches!(call, Call::Step(_))) {
+            calls[step].push(call.to_string());
+        }
+        Ok(calls)
+    }
+
+    fn map_calls(&self) -> Vec<String> {
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        self.held
+            .ids
+            .files()
+            .iter()
+            .map(|(file, content)| format!("write(/proc/PID/{}, \"{}\")", text(file.to_bytes()), text(content)))
+            .collect()
+    }
+
+    /// Puts the command's environment together.
+    fn environment(&self) -> Vec<CString> {
+        let request = &self.request.environment;
+        let mut variables: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let set = |variables: &mut Vec<(Vec<u8>, Vec<u8>)>, name: &[u8], value: &[u8]| {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.to_vec(), value.to_vec()));
+        };
+        if !request.clear {
+            for (name, value) in std::env::vars_os() {
+                let kept = KEPT.iter().any(|kept| name == *kept) || name.as_bytes().starts_with(b"LC_");
+                if kept {
+                    set(&mut variables, name.as_bytes(), value.as_bytes());
+                }
+            }
+            let own = std::env::var_os("PATH").filter(|_| self.held.root.is_none());
+            set(&mut variables, b"PATH", own.as_deref().map_or(STANDARD_PATH, OsStr::as_bytes));
+            set(&mut variables, b"HOME", &self.facts.user.home);
+            let name = self.held.account.name.clone().unwrap_or_else(|| self.facts.user.uid.to_string().into());
+            set(&mut variables, b"USER", name.as_bytes());
+            set(&mut variables, b"LOGNAME", name.as_bytes());
+            // systemd's name for "this is a container, made by": programs look at it.
+            set(&mut variables, b"container", b"nsx");
+        }
+        for (name, value) in &request.set {
+            let value = value.clone().or_else(|| std::env::var_os(name));
+            if let Some(value) = value {
+                set(&mut variables, name.as_bytes(), value.as_bytes());
+            }
+        }
+        variables
+            .into_iter()
+            .filter_map(|(name, value)| CString::new([&name[..], b"=", &value].concat()).ok())
+            .collect()
+    }
+
+    fn compile(
+        &self,
+        ends: &Ends,
+        mask: u64,
+        ignores_children: bool,
+        by_shell: Option<&CString>,
+    ) -> Result<Program, RunError> {
+        let surroundings = Surroundings::of(self.environment());
+        let cgroups: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.removal().collect();
+        let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let terminals = self.held.terminals;
+        let likeness = match terminals {
+            // In a pipeline the caller's terminal stays in line mode, and shows what is typed itself.
+            [true, with, _] => tty::likeness(streams.0.as_fd(), with),
+            [_, true, _] => tty::likeness(streams.1.as_fd(), false),
+            [_, _, true] => tty::likeness(streams.2.as_fd(), false),
+            _ => None,
+        };
+        let filter = self.request.seccomp.then(|| seccomp::filter(kept(self.request, &self.facts)));
+        let locks: Vec<BorrowedFd<'_>> = self.held.ids.locks.iter().chain(&self.held.locks).map(AsFd::as_fd).collect();
+        let wiring = Wiring {
+            report: ends.report.as_fd(),
+            release: ends.release.as_fd(),
+            lifeline: ends.lifeline.as_fd(),
+            executed: ends.executed.as_fd(),
+            cgroups: &cgroups,
+            locks: &locks,
+            net: self.held.net.as_ref().map(AsFd::as_fd),
+            trees: &self.held.trees,
+            mask,
+            ignores_children,
+            terminal: likeness.as_ref().map(|(settings, size)| (&settings[..], *size, terminals)),
+            filter: filter.as_ref(),
+        };
+        Ok(compile(&self.plan, self.request, &surroundings, &wiring, by_shell, self.halt_at)?)
+    }
+
+    /// Builds the sandbox, and runs the command in it to its end, or, detached, to its beginning.
+    ///
+    /// # Errors
+    /// Where a step fails that the command cannot do without. Nothing is left then.
+    pub fn run(&self, hear: &mut dyn FnMut(Event)) -> Result<Outcome, RunError> {
+        let cannot = |error| RunError::Failed("cannot watch over a command".to_owned(), error);
+        signal::adopt_orphans();
+        let signals = Signals::block().map_err(cannot)?;
+        let outcome = self.attempt(&signals, None, hear)?;
+        match &outcome.ended {
+            // A script without an interpreter line is the shell's, as for execvp(3).
+            Some(Ended::NotExecuted(SysError { call: Call::Execve(path), errno: Errno::ENOEXEC })) => {
+                match CString::new(path.clone()) {
+                    Ok(script) => self.attempt(&signals, Some(&script), hear),
+                    Err(_) => Ok(outcome),
+                }
+            }
+            _ => Ok(outcome),
+        }
+    }
+
+    fn attempt(
+        &self,
+        signals: &Signals,
+        by_shell: Option<&CString>,
+        hear: &mut dyn FnMut(Event),
+    ) -> Result<Outcome, RunError> {
+        let cannot_start = |error| RunError::Failed("cannot start a sandbox".to_owned(), error);
+        let (reports, report) = sandbox::report_pair().map_err(cannot_start)?;
+        let (release, releases) = spawn::pipe().map_err(cannot_start)?;
+        let (lifeline, life) = spawn::pipe().map_err(cannot_start)?;
+        let (done, executed) = spawn::pipe().map_err(cannot_start)?;
+        let ends = Ends { report, release, lifeline, executed };
+        let program = self.compile(&ends, signals.before(), signals.ignored_children(), by_shell)?;
+        let name = CString::new(self.held.name.clone()).unwrap_or_default();
+        let stub = self.start(&program, ends.report.as_fd(), &[c"nsx: sandbox", &name]).map_err(cannot_start)?;
+        drop(ends);
+        let made = match self.make_cgroups(&releases) {
+            Ok(made) => made,
+            Err(error) => {
+                let _ = signal::send(stub, nix::libc::SIGKILL);
+                signal::reap(signals, stub);
+                return Err(error);
+            }
+        };
+        let mut refused = None;
+        let mut settle = |pid: i32| self.settle(pid, &releases, &mut *hear).map_err(|error| refused = Some(error));
+        let mut pid = None;
+        let watch = Watch {
+            program: &program,
+            stub,
+            reports,
+            executed: done,
+            signals,
+            timeout: self.request.timeout,
+            terminals: self.held.terminals,
+            init: self.request.init,
+            detach: self.request.detach,
+            halt_at: self.halt_at,
+        };
+        let mut started = |command| pid = Some(command);
+        let watched = watch.run(&mut settle, &mut started);
+        if let Some(pid) = pid {
+            hear(Event::Started(pid));
+        }
+        let detached = self.request.detach && pid.is_some();
+        if !detached {
+            // What they used must be read before they are removed.
+            let removed = made.remove();
+            drop(life);
+            let _ = signal::send(stub, nix::libc::SIGKILL);
+            signal::reap(signals, stub);
+            if let Err(error) = removed {
+                hear(Event::Note(format!("left behind: {error}")));
+            }
+        }
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let ended = self.judge(watched, hear)?;
+        Ok(Outcome { ended: if detached { None } else { Some(ended) } })
+    }
+
+    fn start(&self, program: &Program, report: BorrowedFd<'_>, words: &[&CStr]) -> Result<i32, SysError> {
+        if !self.request.detach {
+            return spawn::start(program, report, [None; 3], words);
+        }
+        // Nobody is there any more who would read or write; files stay.
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+        let null = null.map_err(|error| {
+            SysError::new(Call::Openat(b"/dev/null".to_vec()), Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        })?;
+        let is_file = |fd: BorrowedFd<'_>| {
+            fd.try_clone_to_owned().is_ok_and(|fd| File::from(fd).metadata().is_ok_and(|found| found.is_file()))
+        };
+        let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let null = |fd: BorrowedFd<'_>| (!is_file(fd)).then_some(null.as_fd());
+        spawn::start(
+            program,
+            report,
+            [null(streams.0.as_fd()), null(streams.1.as_fd()), null(streams.2.as_fd())],
+            words,
+        )
+    }
+
+    /// Makes the cgroups, and lets the stub go on.
+    fn make_cgroups(&self, releases: &OwnedFd) -> Result<Made, RunError> {
+        self.halt_before(|action| matches!(action, Action::Limit(_)));
+        let made = self.held.cgroups.make()?;
+        if self.plan.steps.iter().any(|step| step.action == Action::AwaitCgroups) {
+            self.halt_before(|action| *action == Action::Release);
+            spawn::write_byte(releases.as_fd());
+        }
+        Ok(made)
+    }
+
+    /// Does what the first process waits for.
+    fn settle(&self, pid: i32, releases: &OwnedFd, hear: &mut dyn FnMut(Event)) -> Result<(), RunError> {
+        if !self.plan.has(|action| *action == Action::WriteMaps) {
+            return Ok(());
+        }
+        self.halt_before(|action| *action == Action::WriteMaps);
+        ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
+        if self.facts.maps_owners {
+            self.halt_before(|action| *action == Action::MapOwners);
+            self.map_owners(pid, hear);
+        }
+        spawn::write_byte(releases.as_fd());
+        Ok(())
+    }
+
+    fn maps_refused(&self, error: WriteError) -> RunError {
+        let errno = error.errno();
+        let with_root = self.held.ids.uid_outside(0) == Some(0);
+        let forbidden = errno.and_then(|errno| forbidden::mapping(self.proc, &self.held.caller, with_root, errno));
+        RunError::Maps(error, forbidden)
+    }
+
+    fn map_owners(&self, pid: i32, hear: &mut dyn FnMut(Event)) {
+        let path = CString::new(format!("/proc/{pid}/ns/user")).unwrap_or_default();
+        let Ok(user) = dir::open_read_cwd(&path) else { return };
+        let mut refused = None;
+        for tree in &self.held.trees {
+            if let Err(error) = sandbox::map_owners(tree, user.as_fd()) {
+                refused = Some(error);
+            }
+        }
+        if let Some(error) = refused {
+            hear(Event::Note(format!(
+                "files that are shown look like nobody's, and may not be written to: their file system does not do idmapped mounts: {error}"
+            )));
+        }
+    }
+
+    /// Dies where a test wants to see what is left then, if this is the step.
+    fn halt_before(&self, is: impl Fn(&Action) -> bool) {
+        let step = self.halt_at.and_then(|place| self.plan.steps.get(place));
+        if step.is_some_and(|step| step.who == Who::Nsx && is(&step.action)) {
+            let _ = signal::send(std::process::id() as i32, nix::libc::SIGKILL);
+        }
+    }
+
+    /// What became of a command, from what failed and how it ended.
+    fn judge(&self, watched: Watched, hear: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
+        let Watched { end, mut failures, fatal, timed_out } = watched;
+        let reason = if fatal { failures.pop() } else { None };
+        let is_exec = |failure: &Failure| {
+            self.plan.steps.get(failure.step).is_some_and(|step| matches!(step.action, Action::Exec))
+        };
+        let (looked, notes): (Vec<Failure>, Vec<Failure>) = failures.into_iter().partition(is_exec);
+        for failure in notes {
+            if let Some(step) = self.plan.steps.get(failure.step) {
+                hear(Event::Note(note(&step.action, &failure.error)));
+            }
+        }
+        let Some(reason) = reason else {
+            return match end {
+                _ if timed_out => Ok(Ended::TimedOut),
+                End::Exited(code) => Ok(Ended::Exited(code)),
+                End::Killed(number) | End::NotStarted(Some(number)) => Ok(Ended::Killed(number)),
+                End::NotStarted(None) => {
+                    let unknown = SysError::new(Call::Waitpid, Errno::ECHILD);
+                    Err(RunError::Failed("the command's process ended before the command was there".into(), unknown))
+                }
+            };
+        };
+        if is_exec(&reason) && matches!(reason.error.call, Call::Execve(_)) {
+            // Of several places that were looked at, the one where something was found says more.
+            let absent = |errno| matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
+            let found = looked.iter().find(|failure| !absent(failure.error.errno));
+            return Ok(Ended::NotExecuted(found.unwrap_or(&reason).error.clone()));
+        }
+        let Some(step) = self.plan.steps.get(reason.step) else {
+            return Err(RunError::Failed("cannot start a sandbox".to_owned(), reason.error));
+        };
+        match &step.action {
+            Action::Clone { kinds, .. } | Action::Unshare(kinds) => {
+                match forbidden::creation(self.proc, &self.held.caller, *kinds, reason.error.errno) {
+                    Some(forbidden) => Err(RunError::Forbidden(forbidden, reason.error)),
+                    None => Err(RunError::Step(Box::new(step.action.clone()), reason.error)),
+                }
+            }
+            Action::WriteOwnMap { .. } => {
+                match forbidden::mapping(self.proc, &self.held.caller, false, reason.error.errno) {
+                    Some(forbidden) => Err(RunError::Forbidden(forbidden, reason.error)),
+                    None => Err(RunError::Step(Box::new(step.action.clone()), reason.error)),
+                }
+            }
+            action => Err(RunError::Step(Box::new(action.clone()), reason.error)),
+        }
+    }
+}
+
+/// What a failure that was allowed means for a user.
+fn note(action: &Action, error: &SysError) -> String {
+    match action {
+        Action::TakeProc { .. } => format!(
+            "/proc shows the processes outside, too: a new one may not be made where parts of the present one are hidden: {error}"
+        ),
+        Action::TakeSys { .. } => format!("/sys is the one outside: a new one may not be made here: {error}"),
+        action => format!("{}: {error}", cannot(action)),
+    }
+}
+
+/// Says whether the caller lacks what it takes to make namespaces without a user namespace.
+pub fn needs_user_namespace(caps: CapSet, kinds: crate::model::KindSet) -> bool {
+    !kinds.contains(NsKind::User) && !caps.contains(CapSet::SYS_ADMIN)
+}
+
+impl From<WriteError> for RunError {
+    fn from(error: WriteError) -> RunError {
+        RunError::Maps(error, None)
+    }
+}
+
+impl RunError {
+    /// Says that something that entering and running have in common has failed.
+    pub fn common(error: EnterError) -> RunError {
+        error.into()
+    }
+}
