@@ -302,6 +302,29 @@ fn a_disk_is_asked_for_its_numbers() {
     }
 }
 
+/// The examples of the man pages are there to be typed.
+#[test]
+fn the_examples_of_the_man_page_make_sense() {
+    let pages = [include_str!("../../../man/prose/nsx-run.roff"), include_str!("../../../man/prose/nsx-kill.roff")];
+    let lines = pages.iter().flat_map(|page| page.split("EXAMPLES\n").nth(1).unwrap_or_default().lines());
+    let mut count = 0;
+    for line in lines.filter_map(|line| line.strip_prefix("\\fBnsx run ")?.strip_suffix("\\fR")) {
+        // What stands in quotation marks is one word, and what follows is the shell's.
+        let line = line.replace("\\-", "-");
+        let mut typed: Vec<OsString> = Vec::new();
+        for (index, part) in line.split("\\(aq").enumerate() {
+            match index % 2 {
+                0 => typed.extend(part.split_whitespace().take_while(|word| !word.contains('>')).map(OsString::from)),
+                _ => typed.push(part.into()),
+            }
+        }
+        let parsed = parse(typed).and_then(|args| args.request().map_err(|error| error.to_string()));
+        assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_parsers_panic(text in "\\PC{0,30}", typed in "[a-z0-9:=,./%KMGB+-]{0,24}") {

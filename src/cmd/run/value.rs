@@ -158,8 +158,8 @@ pub struct ShareParser;
 impl ShareParser {
     fn kind(text: &str) -> Result<NsKind, String> {
         match NsKind::from_name(text.to_ascii_lowercase().as_bytes()) {
-            Some(NsKind::Mnt) => Err("a command in the caller's mount namespace could mount over the host's files; \
-                                      `nsx enter -t self` makes no namespaces"
+            Some(NsKind::Mnt) => Err("a sandbox has mounts of its own; --volume shows what the host has, and \
+                                      `nsx enter -t PID -m` runs a command among the mounts of a process"
                 .to_owned()),
             Some(NsKind::User) => Err("for no user namespace, say --userns host".to_owned()),
             Some(kind) => Ok(kind),
@@ -209,7 +209,7 @@ impl TypedValueParser for NetParser {
             Ok(Target::Cgroup(_)) => wrong("a cgroup has no network"),
             Ok(Target::Namespace(name)) if name.kind != NsKind::Net => wrong("it is not a network namespace"),
             Ok(target) => Ok(Net::Target(target)),
-            Err(error) => Err(error),
+            Err(_) => wrong("none of: none, host, PID, PID:INODE, net:[INODE], INODE, netns:NAME, a path with a slash"),
         }
     }
 }
