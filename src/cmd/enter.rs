@@ -298,8 +298,8 @@ pub struct NotExecuted {
     pub name: Option<String>,
     /// Why not.
     pub error: SysError,
-    /// Whether it was looked for in another root directory than the caller's.
-    pub other_root: bool,
+    /// Where it was looked for, if not in the caller's root directory: a text that begins with a space.
+    pub place: &'static str,
 }
 
 impl NotExecuted {
@@ -311,7 +311,7 @@ impl NotExecuted {
 
 impl std::fmt::Display for NotExecuted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let inside = if self.other_root { " in the target's root directory" } else { "" };
+        let inside = self.place;
         match &self.name {
             Some(name) if self.is_absent() && !name.contains('/') => {
                 write!(f, "cannot find {name} on PATH{inside}: {}", self.error)
@@ -386,16 +386,17 @@ fn enter(args: &EnterArgs, request: &Request, global: &Global, ui: &Ui, status: 
         Ended::NotExecuted(error) => {
             let name = request.command.first().map(|name| name.to_string_lossy().escape_debug().to_string());
             let other_root = prepared.plan.other_root && request.tools.is_none();
-            return Err(NotExecuted { name, error, other_root }.into());
+            let place = if other_root { " in the target's root directory" } else { "" };
+            return Err(NotExecuted { name, error, place }.into());
         }
     })
 }
 
 /// Where to say what becomes of the command.
-struct Status(Option<i32>);
+pub(super) struct Status(pub(super) Option<i32>);
 
 impl Status {
-    fn say(&self, event: &serde_json::Value) {
+    pub(super) fn say(&self, event: &serde_json::Value) {
         if let Some(fd) = self.0 {
             // Whoever has closed it does not want to know; the command goes on.
             let _ = spawn::write_to(fd, format!("{event}\n").as_bytes());

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::launch::EnterError;
+use crate::launch::run::RunError;
 use enter::NotExecuted;
 pub use exit::Exit;
 use ui::{ColorChoice, Ui};
@@ -52,29 +53,29 @@ pub struct Global {
     pub proc_root: PathBuf,
 }
 
-/// `nsx enter …` without the other commands: to define them all takes a tenth of the time that it takes to enter a container.
+/// `nsx enter …` or `nsx run …` without the other commands: to define them all takes a tenth of the time that it takes to enter a container.
 #[derive(Debug, Parser)]
 #[command(name = "nsx")]
-struct EnterCli {
+struct Alone<A: Args> {
     #[command(flatten)]
     global: Global,
     #[command(flatten)]
-    args: enter::EnterArgs,
+    args: A,
 }
 
-impl EnterCli {
-    /// Parses the arguments if they are for this command and make sense; all else is said by the whole command line.
-    fn parse_quickly(arguments: &[std::ffi::OsString]) -> Option<EnterCli> {
-        let (name, rest) = arguments.split_first()?;
+impl<A: Args> Alone<A> {
+    /// Parses the arguments if they are for the command `name` and make sense; all else is said by the whole command line.
+    fn parse_quickly(name: &str, arguments: &[std::ffi::OsString]) -> Option<Alone<A>> {
+        let (program, rest) = arguments.split_first()?;
         let (first, rest) = rest.split_first()?;
-        if first != "enter" {
+        if first != name {
             return None;
         }
-        let mut command = EnterCli::command();
-        let parsed = command.try_get_matches_from_mut([name].into_iter().chain(rest)).ok();
+        let mut command = Alone::<A>::command();
+        let parsed = command.try_get_matches_from_mut([program].into_iter().chain(rest)).ok();
         // Taking it apart again would take as long as putting it together did.
         std::mem::forget(command);
-        EnterCli::from_arg_matches(&parsed?).ok()
+        Alone::from_arg_matches(&parsed?).ok()
     }
 }
 
@@ -83,6 +84,7 @@ enum Command {
     Ls(Box<ls::LsArgs>),
     Enter(Box<enter::EnterArgs>),
     Cg(Box<cg::CgArgs>),
+    Run(Box<run::RunArgs>),
 }
 
 /// Returns the definition of the command line, for man pages and completions.
@@ -97,11 +99,15 @@ pub fn definition() -> clap::Command {
 pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Result<Exit> {
     let mut arguments: Vec<_> = arguments.collect();
     if arguments.get(1).is_some_and(|word| word == "enter") {
-        enter::with_equals(EnterCli::command, &mut arguments[2..]);
+        enter::with_equals(Alone::<enter::EnterArgs>::command, &mut arguments[2..]);
     }
-    if let Some(EnterCli { global, args }) = EnterCli::parse_quickly(&arguments) {
+    if let Some(Alone { global, args }) = Alone::parse_quickly("enter", &arguments) {
         let ui = Ui::new(global.color);
         return enter::run(&args, &global, &ui);
+    }
+    if let Some(Alone { global, args }) = Alone::parse_quickly("run", &arguments) {
+        let ui = Ui::new(global.color);
+        return run::run(&args, &global, &ui);
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -116,6 +122,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
         Command::Ls(args) => ls::run(&args, &cli.global, &ui),
         Command::Enter(args) => enter::run(&args, &cli.global, &ui),
         Command::Cg(args) => cg::run(&args, &cli.global, &ui),
+        Command::Run(args) => run::run(&args, &cli.global, &ui),
     }
 }
 
@@ -148,8 +155,9 @@ fn exit_code(error: &anyhow::Error) -> Exit {
     if error.is::<UsageError>() {
         Exit::Usage
     } else if error.is::<EnterError>()
+        || error.is::<RunError>()
         || error.is::<run::LookUpError>()
-        || error.downcast_ref::<advice::NotOwnProc>().is_some_and(|error| error.doing == "enter")
+        || error.downcast_ref::<advice::NotOwnProc>().is_some_and(|error| matches!(error.doing, "enter" | "run"))
     {
         Exit::NotStarted
     } else if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {

@@ -3,6 +3,7 @@
 //! The options are in `run/`, one file for each part of the request, with the parsers of their values beside them. Not here: doing it
 //! (`launch::run`). Sources: docker-run(1), unshare(1), bwrap(1), prlimit(1), nsenter(1) for the names that users have in their fingers.
 
+mod act;
 pub mod environment;
 pub mod isolation;
 pub mod life;
@@ -21,6 +22,7 @@ use clap::Args;
 use super::UsageError;
 use crate::launch::run::RunRequest;
 use crate::model::NsKind;
+pub use act::run;
 use isolation::IsolationArgs;
 use life::LifeArgs;
 use limits::LimitArgs;

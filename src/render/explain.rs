@@ -40,12 +40,76 @@ pub struct ExplainedStep {
     pub why: String,
 }
 
+/// The plan of a sandbox.
+pub struct ExplainedRun {
+    /// What it is called.
+    pub name: String,
+    /// The kinds of namespace that are new.
+    pub created: KindSet,
+    /// Its cgroups: hierarchy, path.
+    pub cgroups: Vec<(String, String)>,
+    /// Whether the command gets a terminal of its own.
+    pub terminal: bool,
+    /// The steps, in order.
+    pub steps: Vec<ExplainedStep>,
+    /// What a user should know.
+    pub notes: Vec<String>,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// Prints the steps of a sandbox as a numbered list.
+///
+/// # Errors
+/// Whatever `to` says.
+pub fn run_text(plan: &ExplainedRun, color: bool, to: &mut dyn Write) -> io::Result<()> {
+    list(&plan.steps, &plan.notes, color, to)
+}
+
+/// Prints the document of schema `nsx.run/1`, for a plan.
+///
+/// # Errors
+/// Whatever `to` says.
+pub fn run_json(plan: &ExplainedRun, to: &mut dyn Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Cgroup<'a> {
+        hierarchy: &'a str,
+        path: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: &'static str,
+        name: &'a str,
+        created: Vec<&'static str>,
+        cgroups: Vec<Cgroup<'a>>,
+        terminal: bool,
+        steps: &'a [ExplainedStep],
+        notes: &'a [String],
+        command: Vec<String>,
+    }
+    let document = Document {
+        schema: "nsx.run/1",
+        name: &plan.name,
+        created: plan.created.iter().map(|kind| kind.name()).collect(),
+        cgroups: plan.cgroups.iter().map(|(hierarchy, path)| Cgroup { hierarchy, path }).collect(),
+        terminal: plan.terminal,
+        steps: &plan.steps,
+        notes: &plan.notes,
+        command: plan.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+    };
+    super::json::write(&document, to)
+}
+
 /// Prints the steps as a numbered list.
 ///
 /// # Errors
 /// Whatever `to` says.
 pub fn text(plan: &Explained, color: bool, to: &mut dyn Write) -> io::Result<()> {
-    for (number, step) in plan.steps.iter().enumerate() {
+    list(&plan.steps, &plan.notes, color, to)
+}
+
+fn list(steps: &[ExplainedStep], notes: &[String], color: bool, to: &mut dyn Write) -> io::Result<()> {
+    for (number, step) in steps.iter().enumerate() {
         let who = if color { Style::Heading.paint().style(&step.who).to_string() } else { step.who.clone() };
         let pad = " ".repeat(7usize.saturating_sub(step.who.len()));
         let mut calls = runs(&step.calls).into_iter();
@@ -58,7 +122,7 @@ pub fn text(plan: &Explained, color: bool, to: &mut dyn Write) -> io::Result<()>
             writeln!(to, "             # {why}")?;
         }
     }
-    for note in &plan.notes {
+    for note in notes {
         writeln!(to, "note: {}", sanitize(note.as_bytes()))?;
     }
     Ok(())

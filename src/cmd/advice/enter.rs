@@ -8,7 +8,7 @@ use crate::sys::{Call, Errno, SysError};
 
 /// Returns what to do about a command that could not be executed.
 pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
-    if error.other_root && error.is_absent() {
+    if !error.place.is_empty() && error.is_absent() {
         return Some("--tools runs the host's programs in the target's namespaces".to_owned());
     }
     let name = error.name.as_deref()?;
@@ -329,7 +329,8 @@ mod tests {
             (Some("sh"), Errno::ENOENT, false, ""),
         ] {
             let error = SysError::new(Call::Execve(b"/x".to_vec()), errno);
-            let error = NotExecuted { name: name.map(str::to_owned), error, other_root };
+            let place = if other_root { " in the target's root directory" } else { "" };
+            let error = NotExecuted { name: name.map(str::to_owned), error, place };
             let given = not_executed(&error).unwrap_or_default();
             assert!(given.starts_with(start) && given.is_empty() == start.is_empty(), "{error}: {given}");
         }
