@@ -19,9 +19,8 @@ use super::request::RunRequest;
 use super::seccomp;
 use super::steps::{Action, Facts, Plan, Who};
 use super::supervise::{End, Watch, Watched};
+use crate::launch::Ended;
 use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
-use crate::launch::{Ended, EnterError};
-use crate::model::{CapSet, NsKind};
 use crate::proc::ProcRoot;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Signals};
@@ -435,20 +434,8 @@ fn note(action: &Action, error: &SysError) -> String {
     }
 }
 
-/// Says whether the caller lacks what it takes to make namespaces without a user namespace.
-pub fn needs_user_namespace(caps: CapSet, kinds: crate::model::KindSet) -> bool {
-    !kinds.contains(NsKind::User) && !caps.contains(CapSet::SYS_ADMIN)
-}
-
 impl From<WriteError> for RunError {
     fn from(error: WriteError) -> RunError {
         RunError::Maps(error, None)
-    }
-}
-
-impl RunError {
-    /// Says that something that entering and running have in common has failed.
-    pub fn common(error: EnterError) -> RunError {
-        error.into()
     }
 }

@@ -52,6 +52,8 @@ pub enum RunError {
     TooMuch(usize),
     /// The name is taken.
     NameTaken(String),
+    /// Without a user namespace, making the others takes CAP_SYS_ADMIN.
+    NoPrivilege,
     /// Namespaces may not be made.
     Forbidden(Forbidden, SysError),
     /// A step failed.
@@ -107,6 +109,9 @@ impl fmt::Display for RunError {
             }
             RunError::TooMuch(most) => write!(f, "cannot show more than {most} things"),
             RunError::NameTaken(name) => write!(f, "cannot call it {name}: there is a sandbox with that name"),
+            RunError::NoPrivilege => {
+                f.write_str("cannot make namespaces without a user namespace: that takes CAP_SYS_ADMIN, which the caller does not have")
+            }
             RunError::Forbidden(forbidden, error) => write!(f, "cannot make namespaces: {error}: {forbidden}"),
             RunError::Step(action, error) => write!(f, "{}: {error}", cannot(action)),
             RunError::Failed(what, error) => write!(f, "{what}: {error}"),

@@ -85,6 +85,9 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     }
     let caps =
         cred::effective_caps().map_err(|error| RunError::Failed("cannot read the own capabilities".into(), error))?;
+    if request.userns == UserNs::Host && !caps.contains(CapSet::SYS_ADMIN) {
+        return Err(RunError::NoPrivilege);
+    }
     let caller = Caller::read(proc, Path::new("/etc"), &request.userns)?;
     let ids = ids::choose(&request.userns, &caller)?;
     let name = request.name.clone().unwrap_or_else(|| std::process::id().to_string());

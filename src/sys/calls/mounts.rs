@@ -130,7 +130,7 @@ impl Program {
         self.close_slot(Slot::FIRST);
     }
 
-    /// Attaches a tree of mounts at a path, and closes it: move_mount(2). Failures of a tree that is not there are not told.
+    /// Attaches a tree of mounts at a path: move_mount(2). One that a slot holds is closed.
     pub fn attach(&mut self, tree: MountTree<'_>, path: &CString, otherwise: Otherwise) {
         let (from, flags) = match tree {
             MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
@@ -144,12 +144,8 @@ impl Program {
             Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
         ];
         self.push(Call::MoveMount(path.to_bytes().to_vec()), SYS_MOVE_MOUNT, &args, Program::flags(otherwise) | flags);
-        match tree {
-            MountTree::Slot(slot) => self.close_slot(slot),
-            MountTree::Fd(fd) => {
-                let args = [self.fd(fd)];
-                self.push(Call::Close, libc::SYS_close, &args, stub::CONTINUE | stub::QUIET);
-            }
+        if let MountTree::Slot(slot) = tree {
+            self.close_slot(slot);
         }
     }
 
@@ -174,9 +170,8 @@ impl Program {
         let args = [here, Arg::Number(libc::MNT_DETACH.into())];
         self.build("umount2", "., MNT_DETACH".into(), libc::SYS_umount2, &args, 0);
         self.chdir_root();
-        match tree {
-            MountTree::Slot(slot) => self.close_slot(slot),
-            MountTree::Fd(_) => self.push(Call::Close, libc::SYS_close, &[from], stub::CONTINUE | stub::QUIET),
+        if let MountTree::Slot(slot) = tree {
+            self.close_slot(slot);
         }
     }
 
