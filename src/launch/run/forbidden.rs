@@ -303,7 +303,8 @@ mod tests {
         let apparmor = Forbidden::AppArmor { program: "/usr/bin/nsx".into() };
         let root = caller(0, "0 0 4294967295\n", CapSet::SYS_ADMIN);
         let confined = Forbidden::Confined { label: "snap.x (enforce)".to_owned() };
-        let cases: [(&[(&str, &str)], &Caller, Errno, Option<Forbidden>); 14] = [
+        type Case<'c> = (&'c [(&'c str, &'c str)], &'c Caller, Errno, Option<Forbidden>);
+        let cases: [Case<'_>; 14] = [
             (&[], &user(), Errno::EPERM, None),
             (&[DEBIAN], &user(), Errno::EPERM, Some(Forbidden::UnprivilegedClone)),
             (&[DEBIAN], &root, Errno::EPERM, None),

@@ -222,7 +222,7 @@ mod tests {
             root.passwd = uids.iter().map(|uid| format!("u:x:{uid}:{uid}::/:\n")).collect::<String>().into_bytes();
             root.subgid = ranges.iter().map(|(first, count)| format!("u:{first}:{count}\n")).collect::<String>().into_bytes();
             let base = base(&root, random % 64).expect("there is room");
-            prop_assert!((524_288..=1_879_048_191 - 65_535).contains(&base) && base % SIZE == 0);
+            prop_assert!((524_288..=1_879_048_191 - 65_535).contains(&base) && base.is_multiple_of(SIZE));
             prop_assert!(uids.iter().all(|uid| !(base..base + SIZE).contains(uid)));
             prop_assert!(ranges.iter().all(|(first, count)| *first >= base + SIZE || first + count <= base));
         }
