@@ -113,7 +113,9 @@ impl Filter {
         let mut assembler = Assembler::default();
         let foreign = assembler.verdict(Verdict::Refuse(Errno::ENOSYS));
         // What was made last comes first, so the tree starts behind the instruction that is made next.
-        assembler.tree(&segments);
+        // No kernel has calls in the last segment, which has no end: it is as if that were one number.
+        let end = segments.last().map_or(0, |(start, _)| start.saturating_add(1));
+        assembler.tree(&segments, end);
         let native = assembler.load(NUMBER_AT);
         assembler.jump(BPF_JEQ, ARCHITECTURE, native, foreign);
         assembler.load(ARCHITECTURE_AT);
@@ -210,17 +212,20 @@ impl Assembler {
         place
     }
 
-    /// Finds the segment that a number is in.
-    fn tree(&mut self, segments: &[(u32, Action)]) -> usize {
-        let (low, high) = segments.split_at(segments.len() / 2);
-        match (low, high) {
-            ([], [(_, action), ..]) => self.action(*action),
-            (_, [(start, _), ..]) => {
-                let yes = self.tree(high);
-                let no = self.tree(low);
-                self.jump(BPF_JGE, *start, yes, no)
+    /// Finds the segment of a number below `end`. The wider a segment, the fewer questions lead to it: they part the numbers in halves, as
+    /// far as may be, and not the segments.
+    fn tree(&mut self, segments: &[(u32, Action)], end: u32) -> usize {
+        let first = segments.first().map_or(0, |(start, _)| *start);
+        let middle = first + (end - first) / 2;
+        let nearest = (1..segments.len()).min_by_key(|&place| segments[place].0.abs_diff(middle));
+        match nearest {
+            Some(place) => {
+                let start = segments[place].0;
+                let yes = self.tree(&segments[place..], end);
+                let no = self.tree(&segments[..place], start);
+                self.jump(BPF_JGE, start, yes, no)
             }
-            (_, []) => self.action(UNKNOWN),
+            None => self.action(segments.first().map_or(UNKNOWN, |(_, action)| *action)),
         }
     }
 }
