@@ -101,9 +101,14 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
         TargetError::NotCgroupfs(path, _) => {
             Some(format!("cgroup:{} names a path in a hierarchy", crate::render::text::sanitize(path)))
         }
+        TargetError::NoSandbox(_) => Some("ps -C nsx-init -o pid,args shows the sandboxes that there are".to_owned()),
+        TargetError::Sandboxes(name, all) => {
+            let first = all.first().map(|(pid, _)| pid.to_string()).unwrap_or_default();
+            Some(format!("name one by its process: {first}; or end yours: nsx kill {name} as its user"))
+        }
         TargetError::NoCgroup(..) => Some("nsx cg ls shows the cgroups that there are".to_owned()),
         // What is wrong with the form of a target is said by the usage error itself.
-        TargetError::Form(_) | TargetError::Refused(..) | TargetError::NoFile(..) => None,
+        TargetError::Form(_) | TargetError::Refused(..) | TargetError::NoFile(..) | TargetError::Unlisted(_) => None,
     }
 }
 

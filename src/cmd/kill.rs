@@ -1,13 +1,23 @@
-//! `nsx kill`: the end of what `nsx run --detach` has started. What can be typed; doing it is not here.
+//! `nsx kill`: the end of what `nsx run` has started.
 
 use std::time::Duration;
 
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
 use clap::Args;
+use nix::libc::{SIGKILL, SIGTERM};
 
 use super::run::value::name;
 use super::value::time;
+use super::{Exit, Global, advice, ui};
+use crate::model::Pid;
+use crate::proc::{ProcPid, ProcRoot};
+use crate::select::TargetError;
+use crate::select::sandbox::{self, Sandbox};
+use crate::sys::{Call, Errno, SysError, pidfd, signal};
 
-/// End what `nsx run --detach` has started
+/// End what `nsx run` has started
 ///
 /// The command gets SIGTERM, and when it has not ended after a while, all processes of its sandbox get SIGKILL. Returns when none of them is
 /// left, nor its mounts, nor its cgroup.
@@ -32,6 +42,145 @@ impl KillArgs {
     /// Returns how long the sandboxes may take to end by themselves; `None` is to kill at once.
     pub fn grace(&self) -> Option<Duration> {
         (!self.now && !self.time.is_zero()).then_some(self.time)
+    }
+}
+
+/// How long what was killed may take to be gone, with its mounts and its cgroup.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Why a sandbox could not be ended.
+#[derive(Debug)]
+pub enum KillError {
+    /// It is not there, or cannot be told from others.
+    Target(TargetError),
+    /// The kernel refuses, for that of the second kind of process.
+    Refused(String, SysError),
+    /// It was killed and is still there.
+    Lingers(String, Pid),
+}
+
+impl std::fmt::Display for KillError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            KillError::Target(error) => error.fmt(f),
+            KillError::Refused(name, error) => write!(f, "cannot end {name}: {error}"),
+            KillError::Lingers(name, pid) => write!(f, "{name} was killed, and process {pid} of it is still there"),
+        }
+    }
+}
+
+impl std::error::Error for KillError {}
+
+/// A sandbox that is being ended.
+struct Ending<'a> {
+    name: &'a str,
+    sandbox: Sandbox,
+    init: Option<OwnedFd>,
+    stub: Option<OwnedFd>,
+}
+
+/// Ends the sandboxes with these names, all at once. Every error is told; the last one is what is returned.
+///
+/// # Errors
+/// Where one is not there, or may not be ended.
+pub fn run(args: &KillArgs, global: &Global) -> anyhow::Result<Exit> {
+    let cannot_read = |error| KillError::Target(TargetError::Unlisted(error));
+    let proc = ProcRoot::open(&global.proc_root).map_err(cannot_read)?;
+    if !proc.is_own_pid_ns() {
+        return Err(advice::NotOwnProc { doing: "end sandboxes", path: global.proc_root.clone() }.into());
+    }
+    let mut errors = Vec::new();
+    let mut endings: Vec<Ending<'_>> = Vec::new();
+    for name in &args.names {
+        match sandbox::find_one(&proc, name) {
+            Ok(_) if endings.iter().any(|ending| ending.name == name) => {}
+            Ok(sandbox) => {
+                let hold = |process: &ProcPid| {
+                    let held = pidfd::pidfd_open(process.pid).and_then(Result::ok);
+                    // Of one process, or of none: the directory was opened before.
+                    held.filter(|_| process.is_alive())
+                };
+                let (init, stub) = (hold(&sandbox.init), sandbox.stub.as_ref().and_then(hold));
+                endings.push(Ending { name, sandbox, init, stub });
+            }
+            Err(error) => errors.push(KillError::Target(error)),
+        }
+    }
+    let asked = if args.grace().is_some() { SIGTERM } else { SIGKILL };
+    endings.retain(|ending| match ending.send(asked) {
+        Ok(()) => true,
+        Err(error) => {
+            errors.push(error);
+            false
+        }
+    });
+    if let Some(grace) = args.grace() {
+        let over = Instant::now() + grace;
+        for ending in &endings {
+            if !ending.wait(over)
+                && let Err(error) = ending.send(SIGKILL)
+            {
+                errors.push(error);
+            }
+        }
+    }
+    let over = Instant::now() + LAST;
+    for ending in &endings {
+        if !ending.wait(over) {
+            errors.push(KillError::Lingers(ending.name.to_owned(), ending.sandbox.init.pid));
+        }
+        // It removes the cgroup.
+        if let Some(stub) = &ending.stub {
+            wait(stub, over);
+        }
+    }
+    let last = errors.pop();
+    for error in errors {
+        let error = error.into();
+        ui::error(&error, advice::hint(&error).as_deref());
+    }
+    last.map_or(Ok(Exit::Done), |error| Err(error.into()))
+}
+
+impl Ending<'_> {
+    /// Sends a signal to the first process, which hands SIGTERM on to the command.
+    fn send(&self, number: i32) -> Result<(), KillError> {
+        let pid = self.sandbox.init.pid;
+        let sent = match self.init.as_ref().and_then(|init| pidfd::send(init.as_fd(), number)) {
+            Some(sent) => sent,
+            None if self.sandbox.init.is_alive() => signal::send(pid.0 as i32, number),
+            None => return Ok(()),
+        };
+        match sent {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(KillError::Refused(self.name.to_owned(), SysError::new(Call::Kill, errno))),
+        }
+    }
+
+    /// Waits until the first process has gone, and all others with it. Says whether it has.
+    fn wait(&self, over: Instant) -> bool {
+        match &self.init {
+            Some(init) => wait(init, over),
+            None => {
+                while self.sandbox.init.is_alive() && Instant::now() < over {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                !self.sandbox.init.is_alive()
+            }
+        }
+    }
+}
+
+fn wait(process: &OwnedFd, over: Instant) -> bool {
+    loop {
+        let left = over.saturating_duration_since(Instant::now());
+        let most = (left.as_millis() + 1).min(60_000) as u16;
+        if pidfd::wait(process.as_fd(), most.into()) {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
+        }
     }
 }
 

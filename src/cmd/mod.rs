@@ -85,6 +85,7 @@ enum Command {
     Enter(Box<enter::EnterArgs>),
     Cg(Box<cg::CgArgs>),
     Run(Box<run::RunArgs>),
+    Kill(kill::KillArgs),
 }
 
 /// Returns the definition of the command line, for man pages and completions.
@@ -122,6 +123,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
         Command::Ls(args) => ls::run(&args, &cli.global, &ui),
         Command::Enter(args) => enter::run(&args, &cli.global, &ui),
         Command::Cg(args) => cg::run(&args, &cli.global, &ui),
+        Command::Kill(args) => kill::run(&args, &cli.global),
         Command::Run(args) => run::run(&args, &cli.global, &ui),
     }
 }

@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod expr;
 pub mod filter;
+pub mod sandbox;
 pub mod target;
 pub mod tree;
 

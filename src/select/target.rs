@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::sandbox;
 use crate::model::id::parse_decimal;
-use crate::model::{KindSet, NsArray, NsId, NsKind, NsName, Pid};
+use crate::model::{KindSet, NsArray, NsId, NsKind, NsName, Pid, Uid};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
 use crate::sys::dir::ShortPath;
 use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd};
@@ -35,6 +36,8 @@ pub enum Target {
     File(PathBuf),
     /// `cgroup:/system.slice/x.service`: a cgroup by its path.
     Cgroup(Vec<u8>),
+    /// `nsx:web`: the command of a sandbox of `nsx run`.
+    Sandbox(String),
 }
 
 impl fmt::Display for Target {
@@ -47,6 +50,7 @@ impl fmt::Display for Target {
             Target::Netns(name) => write!(f, "netns:{name}"),
             Target::File(path) => f.write_str(&shown(path)),
             Target::Cgroup(path) => write!(f, "cgroup:{}", String::from_utf8_lossy(path).escape_debug()),
+            Target::Sandbox(name) => write!(f, "nsx:{}", name.escape_debug()),
         }
     }
 }
@@ -93,6 +97,12 @@ pub enum TargetError {
     NotCgroupfs(Vec<u8>, Vec<Vec<u8>>),
     /// There is no such cgroup, or it may not be looked at.
     NoCgroup(Vec<u8>, SysError),
+    /// No sandbox has this name.
+    NoSandbox(String),
+    /// Several have: the pids of their first processes, and whose they are.
+    Sandboxes(String, Vec<(Pid, Option<Uid>)>),
+    /// Sandboxes cannot be looked for.
+    Unlisted(SysError),
 }
 
 impl fmt::Display for TargetError {
@@ -100,7 +110,7 @@ impl fmt::Display for TargetError {
         match self {
             TargetError::Form(text) => write!(
                 f,
-                "{text:?} is none of: PID, PID:INODE, self, net:[INODE], INODE, netns:NAME, cgroup:/PATH, a path with a slash"
+                "{text:?} is none of: PID, PID:INODE, self, net:[INODE], INODE, netns:NAME, nsx:NAME, cgroup:/PATH, a path with a slash"
             ),
             TargetError::NoProcess(pid, error) => write!(f, "no process {pid}: {error}"),
             TargetError::OtherProcess(pid, wanted, found) => {
@@ -137,6 +147,25 @@ impl fmt::Display for TargetError {
                     mounts.join(", ")
                 )
             }
+            TargetError::NoSandbox(name) => {
+                write!(
+                    f,
+                    "no sandbox is called {}: no first process of one has it in its command line",
+                    name.escape_debug()
+                )
+            }
+            TargetError::Sandboxes(name, all) => {
+                write!(f, "several sandboxes are called {}:", name.escape_debug())?;
+                for (place, (pid, uid)) in all.iter().enumerate() {
+                    let comma = if place == 0 { "" } else { "," };
+                    match uid {
+                        Some(uid) => write!(f, "{comma} that of uid {uid} with first process {pid}")?,
+                        None => write!(f, "{comma} one with first process {pid}")?,
+                    }
+                }
+                Ok(())
+            }
+            TargetError::Unlisted(error) => write!(f, "cannot look for sandboxes: {error}"),
             TargetError::NoCgroup(path, error) => {
                 write!(f, "no cgroup {}: {error}", String::from_utf8_lossy(path).escape_debug())
             }
@@ -161,6 +190,9 @@ impl FromStr for Target {
             // A name with a slash would lead out of the directory.
             let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
             return is_name.then(|| Target::Netns(name.to_owned())).ok_or_else(form);
+        }
+        if let Some(name) = text.strip_prefix("nsx:") {
+            return if name.is_empty() { Err(form()) } else { Ok(Target::Sandbox(name.to_owned())) };
         }
         if let Some(path) = text.strip_prefix("cgroup:") {
             let climbs = path.split('/').any(|name| name == "..");
@@ -197,7 +229,7 @@ pub fn resolve_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result
             }
             found => found,
         },
-        Target::PidInode(..) | Target::Own => resolve_process_kinds(root, target, kinds),
+        Target::PidInode(..) | Target::Own | Target::Sandbox(_) => resolve_process_kinds(root, target, kinds),
         Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id, None)),
         Target::Netns(name) => resolve_file(PathBuf::from(NETNS_DIRECTORY).join(name)),
         Target::File(path) => resolve_file(path.clone()),
@@ -239,6 +271,12 @@ pub fn resolve_process_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -
             let name = root.name("self");
             let error = |errno| TargetError::NoProcess(own, SysError::new(Call::Openat(name.clone()), errno));
             namespaces(root, root.own_process().map_err(error)?, kinds)
+        }
+        Target::Sandbox(name) => {
+            let found = sandbox::find_one(root, name)?;
+            // Where the command has just gone its first process is on the way out.
+            let command = found.command(root).ok_or_else(|| TargetError::NoSandbox(name.clone()))?;
+            namespaces(root, command, kinds)
         }
         Target::Namespace(_) | Target::Netns(_) | Target::File(_) => {
             Err(TargetError::WantedProcess(target.to_string()))

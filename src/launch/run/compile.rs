@@ -134,7 +134,10 @@ impl Compiler<'_> {
         let wiring = self.wiring;
         let program = &mut self.program;
         match &step.action {
-            Action::NewSession => program.new_session(),
+            Action::NewSession => {
+                program.set_name(c"nsx-stub");
+                program.new_session();
+            }
             Action::EnterNet => {
                 if let Some(net) = wiring.net {
                     program.setns(net, KindSet::NONE.with(NsKind::Net), "the network that was named", Otherwise::Stop);
@@ -213,10 +216,7 @@ impl Compiler<'_> {
                 program.write_file(&known("/proc/self/timens_offsets"), offsets(*offset).as_bytes(), Otherwise::Stop);
                 program.forbid_tracing();
             }
-            Action::DieWithNsx => {
-                program.forbid_tracing();
-                program.die_with_parent();
-            }
+            Action::DieWithNsx => program.die_with_parent(),
             Action::ChangeRoot => self.change_root()?,
             Action::MountProc => program.attach(MountTree::Slot(PROC), &known("/proc"), Otherwise::Stop),
             Action::MountSys => program.attach(MountTree::Slot(SYS), &known("/sys"), Otherwise::Stop),
@@ -390,6 +390,9 @@ impl Compiler<'_> {
 
     fn fork(&mut self) {
         let program = &mut self.program;
+        // Nobody inside looks into the first process: its memory is of the user namespace that the stub was started in. The command gets
+        // this back by execve(2).
+        program.forbid_tracing();
         self.fork = Some(program.fork());
         // From here on it is the command's process.
         program.new_group();
@@ -458,6 +461,7 @@ impl Compiler<'_> {
             program.patch(fork, program.here());
         }
         program.copy(Slot::FIRST, COMMAND);
+        program.set_name(c"nsx-init");
         let kept: Vec<BorrowedFd<'_>> = [wiring.report].into_iter().chain(wiring.locks.iter().copied()).collect();
         program.close_others(&kept, &self.request.keep_fds);
         if wiring.terminal.is_some() {

@@ -117,6 +117,14 @@ impl Program {
         self.push(Call::Close, libc::SYS_close, &[Arg::Word(slot)], stub::LOAD | stub::CONTINUE | stub::QUIET);
     }
 
+    /// Sets the name of the process, as ps(1) shows it: `PR_SET_NAME`.
+    pub fn set_name(&mut self, name: &CStr) {
+        let none = Arg::Number(0);
+        let args = [Arg::Number(libc::PR_SET_NAME.into()), self.bytes(name.to_bytes_with_nul()), none, none, none];
+        let text = format!("PR_SET_NAME, {}", name.to_string_lossy());
+        self.build("prctl", text, libc::SYS_prctl, &args, stub::CONTINUE | stub::QUIET);
+    }
+
     /// Sets the host name: sethostname(2).
     pub fn set_host_name(&mut self, name: &[u8]) {
         let args = [self.bytes(name), Arg::Number(name.len() as i64)];
