@@ -1,8 +1,8 @@
 //! The sandboxes of `nsx run` on this host: no file says which there are, their first processes do, by their command lines.
 //!
 //! The first process and the stub of a sandbox are called `nsx: sandbox NAME` in their command lines, and `nsx-init` and `nsx-stub` in their
-//! names. Anybody can call himself so. But both keep others from looking into them (`PR_SET_DUMPABLE`), so that their files in /proc belong
-//! to root of the user namespace that their program was started in, which no process inside a sandbox can have.
+//! names. Anybody can call himself so. But both keep others from looking into them (`PR_SET_DUMPABLE`), so that the files in
+//! their directories in /proc belong to root of the user namespace that their program was started in, which no process inside a sandbox can have.
 //!
 //! Not here: making and ending them (`launch::run`).
 
@@ -111,6 +111,7 @@ fn keeper(process: ProcPid) -> Option<Keeper> {
     let comm = process.read(c"comm", &mut buffer).ok()?.trim_ascii_end();
     let init = comm == INIT.as_bytes();
     let is_keeper = init || comm == STUB.as_bytes();
-    let is_roots = cgroupfs::directory(process.as_fd()).is_ok_and(|directory| directory.uid == 0);
+    // The directory itself belongs to the process in any case, see task_dump_owner() in fs/proc/base.c.
+    let is_roots = cgroupfs::owner(process.as_fd(), c"stat").is_ok_and(|uid| uid == 0);
     (is_keeper && is_roots).then_some(Keeper { process, name, init })
 }
