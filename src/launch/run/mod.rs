@@ -3,6 +3,7 @@
 //! Not here: entering namespaces that are there (`launch::enter`), words for users (`cmd::advice`).
 
 pub mod limits;
+pub mod report;
 pub mod request;
 
 pub use request::{
