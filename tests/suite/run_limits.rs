@@ -12,17 +12,21 @@ use nsx::proc::ProcRoot;
 use super::harness::cgroup::Own;
 use super::harness::{Module, Need, Place, test};
 
-const MEMORY: &[Need] = &[Need::Root, Need::Cgroup("memory")];
+const MEMORY: &[Need] = &[Need::Root, Need::Controller("memory")];
 
 pub fn module() -> Module {
     let tests = vec![
-        test("run_limits::made_as_planned_and_removed", &[Need::Root, Need::Cgroup("pids")], made),
-        test("run_limits::what_fails_leaves_nothing", &[Need::Root, Need::Cgroup("pids")], exists),
-        test("run_limits::whoever_is_left_is_killed", &[Need::Root, Need::Cgroup("pids")], left),
-        test("run_limits::refused_before_anything_is_made", &[Need::Root, Need::Cgroup("cpuset")], refused),
+        test("run_limits::made_as_planned_and_removed", &[Need::Root, Need::Controller("pids")], made),
+        test("run_limits::what_fails_leaves_nothing", &[Need::Root, Need::Controller("pids")], exists),
+        test("run_limits::whoever_is_left_is_killed", &[Need::Root, Need::Controller("pids")], left),
+        test("run_limits::refused_before_anything_is_made", &[Need::Root, Need::Controller("cpuset")], refused),
         test("run_limits::its_own_memory_limit", MEMORY, own_memory),
         test("run_limits::a_memory_limit_above", MEMORY, memory_above),
-        test("run_limits::tasks_and_processors", &[Need::Root, Need::Cgroup("pids"), Need::Cgroup("cpu")], others),
+        test(
+            "run_limits::tasks_and_processors",
+            &[Need::Root, Need::Controller("pids"), Need::Controller("cpu")],
+            others,
+        ),
     ];
     Module { name: "run_limits", places: &[Place::Vm], tests }
 }
