@@ -2,6 +2,7 @@
 
 mod cg;
 mod enter;
+mod limits;
 
 use nix::unistd::geteuid;
 
@@ -62,6 +63,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     let root = geteuid().is_root();
     if let Some(error) = error.downcast_ref::<ChangeError>() {
         return cg::hint(error, root);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return limits::hint(error, root);
     }
     if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {
         return enter::not_executed(not_executed);

@@ -61,6 +61,8 @@ mod signals;
 mod views;
 // What nsx enter once did wrong.
 mod regressions_enter;
+// The cgroups of a sandbox.
+mod run_limits;
 // Closed descriptors, closed pipes, full disks.
 mod streams;
 // Commands on terminals: job control, sizes, keys.
@@ -105,6 +107,7 @@ fn modules() -> Vec<Module> {
         oracle::module(),
         signals::module(),
         regressions_enter::module(),
+        run_limits::module(),
         streams::module(),
         systemd::module(),
         targets::module(),

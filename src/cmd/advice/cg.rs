@@ -137,7 +137,7 @@ pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
 }
 
 /// Writes a path as a shell takes it, with nothing in it that a terminal obeys.
-fn quoted(path: &[u8]) -> String {
+pub(super) fn quoted(path: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-:@%+,".contains(byte);
     if path.iter().all(is_plain) {
         return String::from_utf8_lossy(path).into_owned();

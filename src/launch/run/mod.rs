@@ -14,6 +14,7 @@ pub mod gather;
 pub mod ids;
 pub mod limits;
 pub mod plan;
+pub mod report;
 pub mod request;
 pub mod seccomp;
 pub mod steps;

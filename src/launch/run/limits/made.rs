@@ -12,7 +12,7 @@ use crate::cgroup::change::set::Places;
 use crate::cgroup::change::translate::Write;
 use crate::cgroup::change::{Cause, ChangeError, Intent, Log, explain, kill, make};
 use crate::cgroup::{Cgroups, parse};
-use crate::model::cgroup::{Limit, Version};
+use crate::model::cgroup::{Controller, Limit, Version};
 use crate::proc::ProcRoot;
 use crate::sys::{Call, Errno, SysError, cgroupfs, dir};
 
@@ -29,6 +29,8 @@ pub struct MadeGroup {
     pub hierarchy: usize,
     /// The version of that.
     pub version: Version,
+    /// The controllers of that. On v2 not all of them are handed on to this cgroup.
+    pub controllers: Vec<Controller>,
     /// What that is called.
     pub label: String,
     /// Its path, as the caller's cgroup namespace has it.
@@ -141,6 +143,7 @@ impl CgroupPlan {
             parent,
             hierarchy: group.hierarchy,
             version: group.version,
+            controllers: group.controllers.clone(),
             label: group.label.clone(),
             path: group.path.clone(),
             top: group.top.clone(),

@@ -13,6 +13,8 @@ use crate::model::cgroup::{Controller, Version};
 pub(super) struct Group {
     /// The index of its hierarchy.
     pub(super) hierarchy: usize,
+    /// The controllers of that.
+    pub(super) controllers: Vec<Controller>,
     /// What the hierarchy is called.
     pub(super) label: String,
     pub(super) version: Version,
@@ -35,6 +37,7 @@ impl Group {
         let top = if parent.is_top() { parent.path.clone() } else { parent.opened().top_path().to_vec() };
         Group {
             hierarchy: parent.hierarchy,
+            controllers: parent.opened().hierarchy.controllers.clone(),
             label: set::hierarchy_name(parent.cgroups(), parent.hierarchy),
             version: parent.version(),
             parent_path: parent.path.clone(),

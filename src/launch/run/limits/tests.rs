@@ -1,9 +1,104 @@
-//! Tests of what is chosen, without any cgroup.
+//! Tests of what is chosen, on made-up trees.
 
 use super::*;
 
+/// A host with v2 alone: cgroups with what they have and hand on, and who is in them.
+struct Tree(tempfile::TempDir);
+
+impl Tree {
+    fn new(own: &str, cgroups: &[(&str, &str, &str, &str)]) -> Tree {
+        let tree = Tree(tempfile::tempdir().expect("a directory"));
+        let write = |path: &str, text: &str| {
+            let path = tree.0.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            std::fs::write(path, text).expect("a file");
+        };
+        write("proc/self/mountinfo", "31 23 0:28 / /cg rw - cgroup2 cgroup2 rw\n");
+        write("proc/self/cgroup", &format!("0::{own}\n"));
+        write("proc/cgroups", "");
+        std::os::unix::fs::symlink(tree.0.path(), tree.0.path().join("proc/self/root")).expect("a link");
+        for (path, has, hands_on, pids) in cgroups {
+            let file = |name: &str| format!("cg{path}/{name}");
+            write(&file("cgroup.controllers"), has);
+            write(&file("cgroup.subtree_control"), hands_on);
+            write(&file("cgroup.procs"), pids);
+            if *path != "/" {
+                write(&file("cgroup.type"), "domain\n");
+            }
+        }
+        tree
+    }
+
+    fn calls(&self, knobs: &[&str], parent: Option<&str>) -> Result<Vec<String>, String> {
+        let proc = ProcRoot::open(&self.0.path().join("proc")).expect("proc");
+        let asked = knobs.iter().map(|knob| knob.parse().expect("a knob")).collect();
+        let limits = Limits { asked, parent: parent.map(PathBuf::from) };
+        let cgroups = open(&proc, &limits).expect("hierarchies");
+        let plan = prepare(&cgroups, &limits, "nsx-1").map_err(|error| error.to_string())?;
+        Ok(plan.steps().into_iter().map(|step| step.calls[0].clone()).collect())
+    }
+}
+
+const ALL: &str = "cpuset cpu io memory pids";
+
 #[test]
-fn on_v2_it_is_made_beside_the_callers_own() {
+fn it_is_made_beside_the_callers_own() {
+    let tree = Tree::new(
+        "/u/s",
+        &[("/", ALL, "memory pids", ""), ("/u", "memory pids", "memory pids", ""), ("/u/s", "memory pids", "", "7\n")],
+    );
+    assert_eq!(
+        tree.calls(&["memory.max=64M", "pids.max=20"], None).expect("a plan"),
+        [
+            "mkdirat(/cg/u/nsx-1, 0755)",
+            "write(/cg/u/nsx-1/memory.max, \"67108864\")",
+            "write(/cg/u/nsx-1/pids.max, \"20\")",
+            "write(/cg/u/nsx-1/memory.oom.group, \"1\")",
+            "openat(/cg/u/nsx-1/cgroup.procs, O_WRONLY)",
+        ]
+    );
+    // What is not handed on so far is, from the top down. What the user says of memory.oom.group counts.
+    assert_eq!(
+        tree.calls(&["cpu.max=0.5", "memory.oom.group=0"], None).expect("a plan")[..4],
+        [
+            "write(/cg/cgroup.subtree_control, \"+cpu\")",
+            "write(/cg/u/cgroup.subtree_control, \"+cpu\")",
+            "mkdirat(/cg/u/nsx-1, 0755)",
+            "write(/cg/u/nsx-1/cpu.max, \"50000 100000\")",
+        ]
+    );
+    assert_eq!(tree.calls(&["pids.max=20"], Some("/")).expect("a plan")[0], "mkdirat(/cg/nsx-1, 0755)");
+    let by_directory = tree.calls(&["pids.max=20"], Some("/cg/u")).expect("a plan");
+    assert_eq!(by_directory[0], "mkdirat(/cg/u/nsx-1, 0755)");
+    assert_eq!(tree.calls(&[], None).expect("a plan"), Vec::<String>::new());
+    assert_eq!(tree.calls(&[], Some("/u")).expect("a plan")[0], "mkdirat(/cg/u/nsx-1, 0755)");
+}
+
+#[test]
+fn the_root_takes_processes_beside_cgroups() {
+    let tree = Tree::new("/", &[("/", ALL, "", "1\n7\n")]);
+    assert_eq!(
+        tree.calls(&["pids.max=20"], None).expect("a plan")[..2],
+        ["write(/cg/cgroup.subtree_control, \"+pids\")", "mkdirat(/cg/nsx-1, 0755)"]
+    );
+}
+
+#[test]
+fn what_is_in_the_way_is_said() {
+    let tree = Tree::new("/u/s", &[("/", ALL, "memory", ""), ("/u", "memory", "", "3\n4\n"), ("/u/s", "", "", "7\n")]);
+    let error = |knob: &str, parent| tree.calls(&[knob], parent).expect_err("refused");
+    assert_eq!(error("memory.max=64M", None), "cannot set cgroup.subtree_control of /u: 2 processes are in it (3, 4)");
+    assert!(error("memory.max=64M", Some("/none")).starts_with("cannot create /none/nsx-1: there is no /none in v2"));
+    assert_eq!(
+        error("hugetlb.2MB.max=2M", None),
+        "cannot set hugetlb.2MB.max of /nsx-1: there is no controller hugetlb here"
+    );
+    assert!(error("memory.memsw.max=64M", Some("/")).ends_with("only v1 has memory.memsw.max"));
+    assert!(error("memory.max=64M", Some("/u/../..")).contains("there is .. in it"));
+}
+
+#[test]
+fn on_v2_it_is_made_above_and_on_v1_below() {
     let of = |own: &str, top: &str, version| -> Vec<String> {
         let all = candidates(own.as_bytes(), top.as_bytes(), version);
         all.into_iter().map(|path| String::from_utf8(path.to_vec()).expect("UTF-8")).collect()
