@@ -3,10 +3,12 @@
 mod cg;
 mod enter;
 mod limits;
+mod run;
 
 use nix::unistd::geteuid;
 
 use super::enter::NotExecuted;
+use super::kill::KillError;
 use crate::cgroup::change::ChangeError;
 use crate::launch::EnterError;
 use crate::model::Gap;
@@ -65,7 +67,13 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         return cg::hint(error, root);
     }
     if let Some(error) = error.downcast_ref() {
-        return limits::hint(error, root);
+        return run::hint(error, root);
+    }
+    if let Some(KillError::Target(error)) = error.downcast_ref() {
+        return target(error, root);
+    }
+    if let Some(KillError::Refused(..)) = error.downcast_ref() {
+        return Some("run as the user whose it is, or as root".to_owned());
     }
     if let Some(not_executed) = error.downcast_ref::<NotExecuted>() {
         return enter::not_executed(not_executed);

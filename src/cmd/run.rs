@@ -22,7 +22,7 @@ use clap::Args;
 use super::UsageError;
 use crate::launch::run::RunRequest;
 use crate::model::NsKind;
-pub use act::run;
+pub use act::{INSIDE, run};
 use isolation::IsolationArgs;
 use life::LifeArgs;
 use limits::LimitArgs;
@@ -52,7 +52,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub explain: bool,
 
-    /// With --explain or --stats: print JSON (schema nsx.run/1)
+    /// With --explain or --stats: print JSON (schemas nsx.run/1 and nsx.run.report/1)
     #[arg(short = 'J', long)]
     pub json: bool,
 

@@ -112,6 +112,11 @@ pub fn error(error: &anyhow::Error, hint: Option<&str>) {
     }
 }
 
+/// Lets `print` write to standard error. Where that has gone there is nobody to tell.
+pub fn stderr(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    let _ = print(&mut io::stderr().lock());
+}
+
 /// Prints something that a user should know although the command was done.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "nsx: note: {text}");

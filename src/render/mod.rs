@@ -10,6 +10,7 @@ pub mod column;
 pub mod explain;
 pub mod json;
 pub mod row;
+pub mod run;
 pub mod style;
 pub mod table;
 pub mod text;

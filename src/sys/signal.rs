@@ -132,6 +132,33 @@ pub fn changed_child() -> Option<(i32, Change)> {
     Some((pid as i32, change))
 }
 
+/// What processes have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Time on processors in their own code, in microseconds.
+    pub user_usec: u64,
+    /// Time on processors in the kernel, in microseconds.
+    pub system_usec: u64,
+    /// The most memory that one of them had, in bytes.
+    pub max_rss_bytes: u64,
+}
+
+/// Returns what the children that were waited for have used, with those they have waited for: getrusage(2).
+pub fn used_by_children() -> Used {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` is valid for writes of a `struct rusage`, of which zeroes are a value.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let usec = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_usec.unsigned_abs();
+    Used {
+        user_usec: usec(usage.ru_utime),
+        system_usec: usec(usage.ru_stime),
+        max_rss_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
+    }
+}
+
 /// Waits for the end of a child that has been killed, for a second at most: one that is frozen, or hangs in the kernel, is left to
 /// whoever reaps orphans.
 pub fn reap(signals: &Signals, pid: i32) {

@@ -8,6 +8,9 @@ use crate::sys::{Call, Errno, SysError};
 
 /// Returns what to do about a command that could not be executed.
 pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
+    if error.place == super::super::run::INSIDE {
+        return inside(error);
+    }
     if !error.place.is_empty() && error.is_absent() {
         return Some("--tools runs the host's programs in the target's namespaces".to_owned());
     }
@@ -19,6 +22,19 @@ pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
         Errno::ENOENT if name.contains('/') => {
             Some(format!("it is not there, or its interpreter is not: head -n 1 {name}; readelf -l {name}"))
         }
+        _ => None,
+    }
+}
+
+/// The same in a sandbox.
+fn inside(error: &NotExecuted) -> Option<String> {
+    let name = error.name.as_deref().unwrap_or("/bin/sh");
+    match error.error.errno {
+        Errno::ENOENT if name.contains('/') => Some(format!(
+            "it, or its interpreter, is not inside; home directories are hidden without --home; -v shows more: -v {name}:{name}"
+        )),
+        Errno::ENOENT => Some("PATH inside: nsx run env; home directories are hidden without --home".to_owned()),
+        Errno::EACCES => Some(format!("it takes permission to execute, for whom it is run as: nsx run ls -l {name}")),
         _ => None,
     }
 }

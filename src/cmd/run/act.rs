@@ -4,11 +4,15 @@ use super::RunArgs;
 use crate::cmd::enter::{NotExecuted, Status};
 use crate::cmd::{Exit, Global, advice, ui, ui::Ui};
 use crate::launch::run::build::Event;
-use crate::launch::run::{RunError, RunRequest, Sandbox};
+use crate::launch::run::{RunError, RunRequest, Sandbox, report};
 use crate::launch::{Ended, keep_only};
 use crate::proc::ProcRoot;
 use crate::render::explain::{self, ExplainedRun, ExplainedStep};
+use crate::render::run;
 use crate::sys::signal;
+
+/// Where a command is looked for, in messages.
+pub const INSIDE: &str = " inside";
 
 /// Runs the command.
 ///
@@ -63,26 +67,39 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
         ui.stdout(|to| writeln!(to, "{name}"))?;
         return Ok(Exit::Done);
     };
+    let how = match ended {
+        Ended::Exited(code) => run::Ended { code: Some(code as u8), ..run::Ended::default() },
+        Ended::TimedOut => run::Ended { code: Some(Exit::TimedOut.code()), timeout: true, ..run::Ended::default() },
+        Ended::Killed(number) => run::Ended { signal: Some(number), ..run::Ended::default() },
+        Ended::NotExecuted(error) => {
+            let name = request.command.first().map(|name| name.to_string_lossy().escape_debug().to_string());
+            return Err(NotExecuted { name, error, place: INSIDE }.into());
+        }
+    };
+    let mut notes = report::notes(&outcome.report, how.signal == Some(nix::libc::SIGKILL));
+    if how.timeout {
+        notes.insert(0, "the time given by --timeout was over".to_owned());
+    }
+    for note in &notes {
+        ui::note(note);
+    }
+    let wall_usec = u64::try_from(outcome.wall.as_micros()).unwrap_or(u64::MAX);
+    let used = run::ReportJson::new(&outcome.report, wall_usec, notes);
+    status.say(&serde_json::json!({
+        "event": "exited", "code": how.code, "signal": how.signal, "timeout": how.timeout, "report": used,
+    }));
+    if args.life.stats {
+        ui::stderr(|to| if args.json { used.json(how, to) } else { used.text(to) });
+    }
     Ok(match ended {
-        Ended::Exited(code) => {
-            status.say(&serde_json::json!({ "event": "exited", "code": code, "signal": null, "timeout": false }));
-            Exit::Command(code as u8)
-        }
-        Ended::TimedOut => {
-            let code = Exit::TimedOut.code();
-            status.say(&serde_json::json!({ "event": "exited", "code": code, "signal": null, "timeout": true }));
-            Exit::TimedOut
-        }
+        Ended::Exited(code) => Exit::Command(code as u8),
+        Ended::TimedOut => Exit::TimedOut,
         Ended::Killed(number) => {
-            status.say(&serde_json::json!({ "event": "exited", "code": null, "signal": number, "timeout": false }));
             signal::die_by(number);
             // Only a first process of a pid namespace survives that; it says what a shell would.
             Exit::Command(128u8.wrapping_add(number as u8))
         }
-        Ended::NotExecuted(error) => {
-            let name = request.command.first().map(|name| name.to_string_lossy().escape_debug().to_string());
-            return Err(NotExecuted { name, error, place: " inside" }.into());
-        }
+        Ended::NotExecuted(_) => Exit::NotExecutable,
     })
 }
 

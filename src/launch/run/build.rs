@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use super::compile::{Wiring, compile};
 use super::error::{RunError, cannot};
@@ -15,6 +16,7 @@ use super::gather::{Held, gather};
 use super::ids::{self, WriteError};
 use super::limits::Made;
 use super::plan::{kept, plan};
+use super::report::{self, Report, Usage};
 use super::request::RunRequest;
 use super::seccomp;
 use super::steps::{Action, Facts, Plan, Who};
@@ -44,6 +46,10 @@ pub enum Event {
 pub struct Outcome {
     /// How the command ended; `None` where nsx does not wait for that.
     pub ended: Option<Ended>,
+    /// What it has used, and what was in its way.
+    pub report: Report,
+    /// How long it ran.
+    pub wall: Duration,
 }
 
 /// A sandbox that is to be.
@@ -247,7 +253,7 @@ impl<'a> Sandbox<'a> {
         let name = CString::new(self.held.name.clone()).unwrap_or_default();
         let stub = self.start(&program, ends.report.as_fd(), &[c"nsx: sandbox", &name]).map_err(cannot_start)?;
         drop(ends);
-        let made = match self.make_cgroups(&releases) {
+        let made = match self.make_cgroups() {
             Ok(made) => made,
             Err(error) => {
                 let _ = signal::send(stub, nix::libc::SIGKILL);
@@ -255,6 +261,7 @@ impl<'a> Sandbox<'a> {
                 return Err(error);
             }
         };
+        let baseline = report::before(&made);
         let mut refused = None;
         let mut settle = |pid: i32| self.settle(pid, &releases, &mut *hear).map_err(|error| refused = Some(error));
         let mut pid = None;
@@ -271,13 +278,24 @@ impl<'a> Sandbox<'a> {
             halt_at: self.halt_at,
         };
         let mut started = |command| pid = Some(command);
+        if self.plan.has(|action| *action == Action::AwaitCgroups) {
+            self.halt_before(|action| *action == Action::Release);
+            spawn::write_byte(releases.as_fd());
+        }
+        let start = Instant::now();
         let watched = watch.run(&mut settle, &mut started);
+        let wall = start.elapsed();
         if let Some(pid) = pid {
             hear(Event::Started(pid));
         }
         let detached = self.request.detach && pid.is_some();
+        let mut report = Report::default();
         if !detached {
-            // What they used must be read before they are removed.
+            let killed = matches!(watched.end, End::Killed(nix::libc::SIGKILL));
+            let used = signal::used_by_children();
+            let usage =
+                Usage { user_usec: used.user_usec, system_usec: used.system_usec, max_rss_bytes: used.max_rss_bytes };
+            report = report::read(&made, &baseline, usage, killed && pid.is_some());
             let removed = made.remove();
             drop(life);
             let _ = signal::send(stub, nix::libc::SIGKILL);
@@ -290,7 +308,7 @@ impl<'a> Sandbox<'a> {
             return Err(error);
         }
         let ended = self.judge(watched, hear)?;
-        Ok(Outcome { ended: if detached { None } else { Some(ended) } })
+        Ok(Outcome { ended: if detached { None } else { Some(ended) }, report, wall })
     }
 
     fn start(&self, program: &Program, report: BorrowedFd<'_>, words: &[&CStr]) -> Result<i32, SysError> {
@@ -315,15 +333,9 @@ impl<'a> Sandbox<'a> {
         )
     }
 
-    /// Makes the cgroups, and lets the stub go on.
-    fn make_cgroups(&self, releases: &OwnedFd) -> Result<Made, RunError> {
+    fn make_cgroups(&self) -> Result<Made, RunError> {
         self.halt_before(|action| matches!(action, Action::Limit(_)));
-        let made = self.held.cgroups.make()?;
-        if self.plan.steps.iter().any(|step| step.action == Action::AwaitCgroups) {
-            self.halt_before(|action| *action == Action::Release);
-            spawn::write_byte(releases.as_fd());
-        }
-        Ok(made)
+        Ok(self.held.cgroups.make()?)
     }
 
     /// Does what the first process waits for.

@@ -170,7 +170,13 @@ impl Compiler<'_> {
                 }
             }
             Action::MakeRoot { read_only, shown, .. } => {
-                program.make_file_system(&known("tmpfs"), PLAIN, ROOT, Otherwise::Stop);
+                program.make_file_system(
+                    &known("tmpfs"),
+                    Some((&known("mode"), &known("755"))),
+                    PLAIN,
+                    ROOT,
+                    Otherwise::Stop,
+                );
                 for (place, (name, _)) in shown.iter().enumerate() {
                     let slot = Slot(SHOWN + place as u16);
                     program.open_tree(&inside(name)?, true, slot, Otherwise::Stop);
@@ -220,6 +226,13 @@ impl Compiler<'_> {
             Action::ChangeRoot => self.change_root()?,
             Action::MountProc => program.attach(MountTree::Slot(PROC), &known("/proc"), Otherwise::Stop),
             Action::MountSys => program.attach(MountTree::Slot(SYS), &known("/sys"), Otherwise::Stop),
+            Action::MountCgroups => {
+                let read_only = MountAttributes { read_only: true, ..DATA };
+                program.mount(&known("cgroup2"), &known("/sys/fs/cgroup"), read_only, &known(""), Otherwise::GoOn);
+            }
+            Action::SealRoot => {
+                program.remount(&known("/"), MountAttributes { read_only: true, ..PLAIN }, Otherwise::Stop)
+            }
             Action::MountDev { devices, tty_group, mqueue } => self.make_dev(devices, *tty_group, *mqueue),
             Action::MountTmpfs { path: at, mode, size_bytes, make } => {
                 make_directories(program, make)?;
@@ -319,7 +332,7 @@ impl Compiler<'_> {
             return;
         }
         let instead = program.here() + 5;
-        program.make_file_system(&known(kind), attributes, slot, Otherwise::GoTo(instead));
+        program.make_file_system(&known(kind), None, attributes, slot, Otherwise::GoTo(instead));
         let done = program.jump();
         program.open_tree(&there, true, slot, Otherwise::Stop);
         program.set_attributes(slot, attributes);

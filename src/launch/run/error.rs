@@ -143,6 +143,8 @@ pub(super) fn cannot(action: &Action) -> String {
         }
         Action::TakeProc { .. } | Action::MountProc => "cannot mount /proc".to_owned(),
         Action::TakeSys { .. } | Action::MountSys => "cannot mount /sys".to_owned(),
+        Action::MountCgroups => "cannot mount /sys/fs/cgroup".to_owned(),
+        Action::SealRoot => "cannot make the root directory read-only".to_owned(),
         Action::TakeDevices(_) | Action::MountDev { .. } => "cannot make /dev".to_owned(),
         Action::TakeBind { source, .. } => format!("cannot show {}", named(source)),
         Action::JoinCgroups(_) => "cannot join the cgroup".to_owned(),

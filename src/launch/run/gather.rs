@@ -24,6 +24,7 @@ use crate::scan;
 use crate::select::TargetError;
 use crate::select::target::{Resolved, resolve_kinds};
 use crate::sys::calls::mounts::MountAttributes;
+use crate::sys::cgroupfs::CGROUP2_SUPER_MAGIC;
 use crate::sys::{Call, Errno, SysError, cred, dir, sandbox, socket};
 
 /// What is open.
@@ -155,6 +156,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         private,
         make_home,
         sys,
+        cgroup2: is_cgroup2(),
         user,
         all_caps: all_caps(),
         terminal: terminals.contains(&true),
@@ -442,6 +444,12 @@ impl Gathering<'_> {
         sensitive.read_only = READ_ONLY.into_iter().filter(is_there).collect();
         sensitive
     }
+}
+
+/// Says whether the host has v2 where programs look for it.
+fn is_cgroup2() -> bool {
+    let opened = dir::open_path_cwd(c"/sys/fs/cgroup");
+    opened.and_then(|opened| dir::fs_magic(opened.as_fd())).is_ok_and(|magic| magic == CGROUP2_SUPER_MAGIC)
 }
 
 /// Returns the paths from below `base` down to `path`.

@@ -224,6 +224,10 @@ impl Maker<'_> {
         if self.facts.sys {
             self.step(Action::MountSys, "");
         }
+        let own_sys = self.facts.sys && created.contains(NsKind::Net);
+        if own_sys && self.facts.cgroup2 && created.contains(NsKind::Cgroup) {
+            self.step(Action::MountCgroups, "programs read their limits there; its root is the cgroup of the sandbox");
+        }
         let mqueue = created.contains(NsKind::Ipc);
         let action = Action::MountDev { devices: self.facts.devices.clone(), tty_group: self.facts.tty_group, mqueue };
         self.step(action, "a few device nodes, terminals of its own, shared memory; read-only in the end");
@@ -261,6 +265,9 @@ impl Maker<'_> {
                 "as asked for; what it is attached to has to be made"
             };
             self.step(action, why);
+        }
+        if matches!(self.facts.root, RootFacts::InMemory { .. }) {
+            self.step(Action::SealRoot, "everything that it needs is made");
         }
         if self.request.mask {
             for &(path, directory) in &self.facts.sensitive.masked {

@@ -141,6 +141,10 @@ pub enum Action {
     MountProc,
     /// Attaches sysfs.
     MountSys,
+    /// Shows the cgroups that the command may see, at /sys/fs/cgroup.
+    MountCgroups,
+    /// Has nothing written to the root directory in memory any more.
+    SealRoot,
     /// Makes /dev.
     MountDev {
         /// The device nodes.
@@ -355,6 +359,8 @@ pub struct Facts {
     pub make_home: Vec<Vec<u8>>,
     /// Whether the root directory has /sys.
     pub sys: bool,
+    /// Whether the host has v2 at /sys/fs/cgroup.
+    pub cgroup2: bool,
     /// The command's user.
     pub user: UserFacts,
     /// All capabilities of this kernel.

@@ -105,23 +105,37 @@ impl Program {
         self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, stub::LOAD);
     }
 
-    /// Makes a file system that nobody sees before it is attached: fsopen(2), fsconfig(2), fsmount(2).
+    /// Makes a file system that nobody sees before it is attached, with an option: fsopen(2), fsconfig(2), fsmount(2).
     ///
     /// # Kernel
     /// Linux 5.2.
-    pub fn make_file_system(&mut self, kind: &CString, attributes: MountAttributes, slot: Slot, otherwise: Otherwise) {
+    pub fn make_file_system(
+        &mut self,
+        kind: &CString,
+        option: Option<(&CString, &CString)>,
+        attributes: MountAttributes,
+        slot: Slot,
+        otherwise: Otherwise,
+    ) {
         const FSOPEN_CLOEXEC: i64 = 1;
+        const FSCONFIG_SET_STRING: i64 = 1;
         const FSCONFIG_CMD_CREATE: i64 = 6;
         const FSMOUNT_CLOEXEC: i64 = 1;
         let first = self.here();
         let flags = match otherwise {
             Otherwise::Stop => 0,
             Otherwise::GoTo(_) => Program::flags(otherwise),
-            Otherwise::GoOn => Program::flags(Otherwise::GoTo(first + 4)),
+            Otherwise::GoOn => Program::flags(Otherwise::GoTo(first + 4 + usize::from(option.is_some()))),
         };
         let args = [self.text(kind), Arg::Number(FSOPEN_CLOEXEC)];
         self.build("fsopen", shown(kind), SYS_FSOPEN, &args, flags | Slot::FIRST.kept());
         let none = Arg::Number(0);
+        if let Some((key, value)) = option {
+            let args =
+                [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_SET_STRING), self.text(key), self.text(value), none];
+            let text = format!("FSCONFIG_SET_STRING, {}, {}", shown(key), shown(value));
+            self.build("fsconfig", text, SYS_FSCONFIG, &args, flags | stub::LOAD);
+        }
         let args = [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_CMD_CREATE), none, none, none];
         self.build("fsconfig", "FSCONFIG_CMD_CREATE".into(), SYS_FSCONFIG, &args, flags | stub::LOAD);
         let args = [Arg::Word(Slot::FIRST), Arg::Number(FSMOUNT_CLOEXEC), Arg::Number(attributes.bits() as i64)];
