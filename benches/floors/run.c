@@ -163,6 +163,11 @@ static int parents[COUNT(V1)], cgroups[COUNT(V1)]; /* open directories */
 static int tasks[COUNT(V1)];			   /* of v1, open for the child */
 static char cgroup_name[32];
 
+static int moves_itself(void)
+{
+	return limits && !is_v2;
+}
+
 static void put(int dir, const char *file, const char *text)
 {
 	int fd = need(openat(dir, file, O_WRONLY | O_CLOEXEC), file);
@@ -485,7 +490,7 @@ static void init(int released, char **command, const sigset_t *signals)
 	/* A thread that moves itself, and only itself, is the one case in which the kernel takes no lock for it that all processes of the
 	 * host share: with cgroup.procs, or from outside, each run waits for RCU, which takes milliseconds. Whether it may is asked of
 	 * whoever has opened the file. */
-	for (int i = 0; i < made && !is_v2; i++) {
+	for (int i = 0; i < made && moves_itself(); i++) {
 		if (write(tasks[i], "0", 1) != 1)
 			die("tasks");
 		close(tasks[i]);
@@ -499,9 +504,9 @@ static void init(int released, char **command, const sigset_t *signals)
 	need(syscall(SYS_setresuid, 0, 0, 0), "setresuid");
 	/* After the change of ids, which takes it back. */
 	need(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG");
-	/* Now, because the cgroup that one is in becomes the top of what the namespace shows. With clone3 that would be the cgroup of the
-	 * parent, also with CLONE_INTO_CGROUP. The time namespace is for the command: its clocks could still be set. */
-	need(unshare(CLONE_NEWCGROUP | CLONE_NEWTIME), "unshare");
+	/* The cgroup that one is in becomes the top of what the namespace shows: in v1 that can be only now. The time namespace is for the
+	 * command, so that its clocks could still be set. */
+	need(unshare(CLONE_NEWTIME | (moves_itself() ? CLONE_NEWCGROUP : 0)), "unshare");
 	mark(IDS);
 
 	make_root();
@@ -538,10 +543,13 @@ static pid_t begin(int *pidfd)
 		.pidfd = (uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};
+	/* In v2 it is born in its cgroup, which is the top of its cgroup namespace then. */
 	if (limits && is_v2) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = cgroups[0];
 	}
+	if (!moves_itself())
+		args.flags |= CLONE_NEWCGROUP;
 	return need(syscall(SYS_clone3, &args, sizeof args), "clone3");
 }
 
