@@ -80,14 +80,13 @@ static int need(int result, const char *what)
 
 /* ---------------------------------------------------------------------------------------------------------------------- phases */
 
-/* What each phase is measured up to; all but the first and the last three are the child's. The order is that of the calls. */
+/* What each phase is measured up to. The order is that of the calls. */
 #define PHASES(X)                                                                                                                    \
 	X(BEGIN, "")                                                                                                                 \
 	X(CGROUPS, "cgroups: make, limit, read back")                                                                                \
 	X(CLONE, "clone3, until the child runs")                                                                                     \
 	X(RELEASE, "id maps, release")                                                                                               \
-	X(MOVE, "move to the cgroups (v1)")                                                                                          \
-	X(IDS, "ids, unshare cgroup and time")                                                                                       \
+	X(IDS, "ids, unshare time")                                                                                                  \
 	X(TREE, "copy of the root, read-only")                                                                                       \
 	X(MOUNTS, "new mounts: proc, sysfs, mqueue, devpts, tmpfs, devices")                                                         \
 	X(OVER, "root attached")                                                                                                     \
@@ -97,6 +96,7 @@ static int need(int result, const char *what)
 	X(DEV, "/dev filled")                                                                                                        \
 	X(MASKS, "masks")                                                                                                            \
 	X(NET, "lo up, hostname")                                                                                                    \
+	X(MOVE, "cgroups entered (v1)"    )                                                                                          \
 	X(FORK, "fork of the command")                                                                                               \
 	X(DROP, "capabilities, no_new_privs, seccomp")                                                                               \
 	X(EXEC, "exec, command, wait of PID 1")                                                                                      \
@@ -478,6 +478,21 @@ static void run(char **command, const sigset_t *signals)
 
 /* ----------------------------------------------------------------------------------------------------------------------- PID 1 */
 
+/* A thread that moves itself, and only itself, is the one case in which the kernel takes no lock for it that all processes of the host
+ * share: with cgroup.procs, or from outside, each run waits for RCU, which takes milliseconds. Whether it may is asked of whoever has
+ * opened the file. Last of all, because a new cgroup gets in line behind all others each time that it has waited for something, and
+ * what comes before this waits often. */
+static void enter_cgroups(void)
+{
+	for (int i = 0; i < made; i++) {
+		if (write(tasks[i], "0", 1) != 1)
+			die("tasks");
+		close(tasks[i]);
+	}
+	/* Now, because the cgroups that one is in become the top of what the namespace shows. */
+	need(unshare(CLONE_NEWCGROUP), "unshare");
+}
+
 static void init(int released, char **command, const sigset_t *signals)
 {
 	char byte;
@@ -487,16 +502,6 @@ static void init(int released, char **command, const sigset_t *signals)
 		_exit(FAILED);
 	mark(RELEASE);
 
-	/* A thread that moves itself, and only itself, is the one case in which the kernel takes no lock for it that all processes of the
-	 * host share: with cgroup.procs, or from outside, each run waits for RCU, which takes milliseconds. Whether it may is asked of
-	 * whoever has opened the file. */
-	for (int i = 0; i < made && moves_itself(); i++) {
-		if (write(tasks[i], "0", 1) != 1)
-			die("tasks");
-		close(tasks[i]);
-	}
-	mark(MOVE);
-
 	/* Root outside may look into every directory up to this one; root inside may not. */
 	need(chdir(rootfs), rootfs);
 	need(syscall(SYS_setgroups, 0, NULL), "setgroups");
@@ -504,9 +509,8 @@ static void init(int released, char **command, const sigset_t *signals)
 	need(syscall(SYS_setresuid, 0, 0, 0), "setresuid");
 	/* After the change of ids, which takes it back. */
 	need(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG");
-	/* The cgroup that one is in becomes the top of what the namespace shows: in v1 that can be only now. The time namespace is for the
-	 * command, so that its clocks could still be set. */
-	need(unshare(CLONE_NEWTIME | (moves_itself() ? CLONE_NEWCGROUP : 0)), "unshare");
+	/* The time namespace is for the command, so that its clocks could still be set. */
+	need(unshare(CLONE_NEWTIME), "unshare");
 	mark(IDS);
 
 	make_root();
@@ -517,6 +521,9 @@ static void init(int released, char **command, const sigset_t *signals)
 	close(socket_fd);
 	need(sethostname("nsx", 3), "sethostname");
 	mark(NET);
+	if (moves_itself())
+		enter_cgroups();
+	mark(MOVE);
 
 	pid_t child = fork(), gone;
 	if (child == 0) {
