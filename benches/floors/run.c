@@ -96,7 +96,7 @@ static int need(int result, const char *what)
 	X(DEV, "/dev filled")                                                                                                        \
 	X(MASKS, "masks")                                                                                                            \
 	X(NET, "lo up, hostname")                                                                                                    \
-	X(MOVE, "cgroups entered (v1)"    )                                                                                          \
+	X(MOVE, "cgroups entered (v1)")                                                                                              \
 	X(FORK, "fork of the command")                                                                                               \
 	X(DROP, "capabilities, no_new_privs, seccomp")                                                                               \
 	X(EXEC, "exec, command, wait of PID 1")                                                                                      \
@@ -521,9 +521,10 @@ static void init(int released, char **command, const sigset_t *signals)
 	close(socket_fd);
 	need(sethostname("nsx", 3), "sethostname");
 	mark(NET);
-	if (moves_itself())
+	if (moves_itself()) {
 		enter_cgroups();
-	mark(MOVE);
+		mark(MOVE);
+	}
 
 	pid_t child = fork(), gone;
 	if (child == 0) {
