@@ -6,7 +6,8 @@
  * with root inside on a private range of ids; the host's root directory (or DIR) read-only, without /home, /root and what is in /tmp, /run
  * and /var/tmp; /proc, /sys and /dev of its own, with the paths masked that container engines mask; loopback that is up; Docker's
  * capabilities, no new privileges, a system call filter; a cgroup with three limits. The command is the child of a PID 1 that reaps.
- * Ends the way that the command did; should anything else go wrong, with 125. Leaves nothing behind.
+ * Ends the way that the command did; should anything else go wrong, with 125. Leaves nothing behind, but that
+ * in v2 the parent of its cgroup goes on handing the three controllers down.
  *
  *   --no-limits        no cgroup
  *   --rootfs DIR       the directory that becomes the root; what it has no directory for is left out
