@@ -116,7 +116,6 @@ fn refused_limits() {
             ("--io=/dev/null:rbps=1", "nsx: --io: /dev/null is no block device"),
             ("--cgroup-set=nsx.none=1", "nsx: cannot set nsx.none of "),
             // Only the kernel knows that it is wrong, when the cgroup is there.
-            ("--cgroup-set=pids.max=nsx", "nsx: cannot set pids.max"),
             ("--cgroup-set=memory.swappiness=9999", "nsx: cannot set memory.swappiness"),
             ("--cgroup-parent=/nsx-test-none", "nsx: cannot create /nsx-test-none/nsx-"),
         ],
