@@ -17,6 +17,7 @@ const MEMORY: &[Need] = &[Need::Root, Need::Controller("memory")];
 pub fn module() -> Module {
     let tests = vec![
         test("run_limits::made_as_planned_and_removed", &[Need::Root, Need::Controller("pids")], made),
+        test("run_limits::on_v2", &[Need::Root], on_v2),
         test("run_limits::what_fails_leaves_nothing", &[Need::Root, Need::Controller("pids")], exists),
         test("run_limits::whoever_is_left_is_killed", &[Need::Root, Need::Controller("pids")], left),
         test("run_limits::refused_before_anything_is_made", &[Need::Root, Need::Controller("cpuset")], refused),
@@ -89,6 +90,22 @@ fn made() {
     made.remove().unwrap_or_else(|error| panic!("{error}"));
     assert!(is_gone(&own));
     made.remove().expect("what has gone is gone");
+}
+
+/// On a hybrid host, too, where v2 has hardly a controller.
+fn on_v2() {
+    let own = Own::new("run-v2", &[]);
+    let made = make(&own, &["cgroup.max.depth=3"]);
+    let folder = own.unified().expect("v2 is mounted").join(own.name()).join("nsx-box");
+    assert_eq!(std::fs::read_to_string(folder.join("cgroup.max.depth")).expect("a knob").trim(), "3");
+    assert!(made.into.is_some() && made.procs.is_empty() && made.unified_procs.is_some());
+    let before = report::before(&made);
+    let script = "grep -q nsx-box /proc/self/cgroup && i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done";
+    assert!(start(&made, script).wait().expect("a child").success());
+    let report = report::read(&made, &before, Usage::default(), false);
+    assert!(report.cpu_user_usec + report.cpu_system_usec > 0, "{report:?}");
+    made.remove().unwrap_or_else(|error| panic!("{error}"));
+    assert!(!folder.exists());
 }
 
 fn exists() {
