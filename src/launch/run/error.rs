@@ -147,7 +147,7 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::SealRoot => "cannot make the root directory read-only".to_owned(),
         Action::TakeDevices(_) | Action::MountDev { .. } => "cannot make /dev".to_owned(),
         Action::TakeBind { source, .. } => format!("cannot show {}", named(source)),
-        Action::JoinCgroups(_) => "cannot join the cgroup".to_owned(),
+        Action::TakeCgroups(_) | Action::JoinCgroups(_) => "cannot join the cgroup".to_owned(),
         Action::MapOwners => "cannot map the owners of files".to_owned(),
         Action::Release | Action::AwaitCgroups | Action::AwaitRelease => "cannot go on".to_owned(),
         Action::BecomeRoot { .. } => "cannot become root inside".to_owned(),

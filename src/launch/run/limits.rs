@@ -109,7 +109,7 @@ pub fn open(proc: &ProcRoot, limits: &Limits) -> Result<Cgroups, SysError> {
 /// # Errors
 /// What cannot be had, and what is in the way.
 pub fn prepare(cgroups: &Cgroups, limits: &Limits, name: &str) -> Result<CgroupPlan, LimitError> {
-    let mut plan = CgroupPlan::new(name)?;
+    let mut plan = CgroupPlan::none(name)?;
     if limits.is_empty() {
         return Ok(plan);
     }

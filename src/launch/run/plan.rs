@@ -29,6 +29,7 @@ pub fn plan(request: &RunRequest, facts: &Facts) -> Plan {
     maker.settle();
     maker.become_root(created);
     maker.mounts(created);
+    maker.limits(created);
     maker.surroundings(created);
     maker.command();
     let mut notes = facts.notes.clone();
@@ -104,22 +105,28 @@ impl Maker<'_> {
             (false, _) => "all at once; clone3(2) is not to be had here",
         };
         self.step(Action::Clone { kinds, into_cgroup, clone3 }, why);
-        let joins: Vec<(usize, &'static str)> = (0..self.facts.cgroups.len())
-            .filter(|place| Some(*place) != into_cgroup)
-            .map(|place| (place, if self.facts.cgroups[place] { "tasks" } else { "cgroup.procs" }))
-            .collect();
+        let joins = self.joins();
         if !joins.is_empty() {
             self.who = Who::Init;
-            let why = "before it does anything that counts; on v1 nobody is born into a cgroup, and who moves itself alone takes no lock that all processes share";
-            self.step(Action::JoinCgroups(joins), why);
+            self.step(
+                Action::TakeCgroups(joins),
+                "whether it may join them is asked of whoever opens these files, and later it is somebody else",
+            );
         }
+    }
+
+    /// Returns the cgroups that nobody is born into: all of v1, and that of v2 without clone3(2).
+    fn joins(&self) -> Vec<(usize, &'static str)> {
+        let born = |v1: bool| !v1 && self.facts.clone3;
+        let all = self.facts.cgroups.iter().enumerate().filter(|(_, v1)| !born(**v1));
+        all.map(|(place, v1)| (place, if *v1 { "tasks" } else { "cgroup.procs" })).collect()
     }
 
     /// Returns the kinds that the first process leaves itself: its cgroup namespace begins at the cgroup that it is in then, and clocks can
     /// be set in a time namespace only while nobody is in it.
     fn later(&self, created: KindSet) -> KindSet {
         let mut later = KindSet::NONE;
-        if created.contains(NsKind::Cgroup) {
+        if created.contains(NsKind::Cgroup) && !self.joins().is_empty() {
             later = later.with(NsKind::Cgroup);
         }
         if created.contains(NsKind::Time) && (self.request.init || !self.facts.clone3) {
@@ -203,13 +210,6 @@ impl Maker<'_> {
                 self.step(Action::BecomeRoot { groups }, "what it makes from now on is to belong to root inside");
             }
         }
-        let later = self.later(created);
-        if !later.is_empty() {
-            self.step(Action::Unshare(later), "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children");
-        }
-        if let Some(offset) = self.request.time_offset {
-            self.step(Action::SetClocks(offset), "while nobody is in the time namespace");
-        }
         if !self.request.detach {
             self.step(Action::DieWithNsx, "changes of ids have taken it back if it was set before");
         }
@@ -223,10 +223,6 @@ impl Maker<'_> {
         self.step(Action::MountProc, "");
         if self.facts.sys {
             self.step(Action::MountSys, "");
-        }
-        let own_sys = self.facts.sys && created.contains(NsKind::Net);
-        if own_sys && self.facts.cgroup2 && created.contains(NsKind::Cgroup) {
-            self.step(Action::MountCgroups, "programs read their limits there; its root is the cgroup of the sandbox");
         }
         let mqueue = created.contains(NsKind::Ipc);
         let action = Action::MountDev { devices: self.facts.devices.clone(), tty_group: self.facts.tty_group, mqueue };
@@ -298,6 +294,27 @@ impl Maker<'_> {
                 Action::OpenTerminal,
                 "the caller's could be typed into; this one is of the devpts inside, so that its name is known there",
             );
+        }
+    }
+
+    /// Joins cgroups, and what has to be after that. Late, because a task that has just come to a cgroup of v1's cpu controller waits for its
+    /// turn there; nobody has run yet who is to keep to limits.
+    fn limits(&mut self, created: KindSet) {
+        let joins = self.joins();
+        if !joins.is_empty() {
+            let why = "before there is a command; who moves itself alone takes no lock that all processes share";
+            self.step(Action::JoinCgroups(joins.len()), why);
+        }
+        let later = self.later(created);
+        if !later.is_empty() {
+            self.step(Action::Unshare(later), "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children");
+        }
+        if let Some(offset) = self.request.time_offset {
+            self.step(Action::SetClocks(offset), "while nobody is in the time namespace");
+        }
+        let own_sys = self.facts.sys && created.contains(NsKind::Net);
+        if own_sys && self.facts.cgroup2 && created.contains(NsKind::Cgroup) {
+            self.step(Action::MountCgroups, "programs read their limits there; its root is the cgroup of the sandbox");
         }
     }
 

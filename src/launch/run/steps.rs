@@ -114,8 +114,10 @@ pub enum Action {
     },
     /// Writes the id maps of the new user namespace.
     WriteMaps,
-    /// Moves itself into these cgroups: the place of each, and the file that is written to.
-    JoinCgroups(Vec<(usize, &'static str)>),
+    /// Opens the files by which these cgroups are joined: the place of each, and the file.
+    TakeCgroups(Vec<(usize, &'static str)>),
+    /// Moves itself into so many of them.
+    JoinCgroups(usize),
     /// Has what nsx has opened look as if its owners were inside: idmapped mounts.
     MapOwners,
     /// Lets the stub, or the first process, go on.

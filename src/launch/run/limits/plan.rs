@@ -98,7 +98,11 @@ pub struct CgroupPlan {
 }
 
 impl CgroupPlan {
-    pub(super) fn new(name: &str) -> Result<CgroupPlan, LimitError> {
+    /// Returns the plan of a sandbox without limits: nothing is made.
+    ///
+    /// # Errors
+    /// Where there can be no cgroup of this name.
+    pub fn none(name: &str) -> Result<CgroupPlan, LimitError> {
         let refused = |why| ChangeError::new(Intent::Create, name.as_bytes(), Cause::Name(why), None);
         if name.contains('/') {
             return Err(refused("a name has no slash in it").into());
