@@ -340,8 +340,10 @@ impl Compiler<'_> {
         let instead = program.here() + 5;
         program.make_file_system(&known(kind), None, attributes, slot, Otherwise::GoTo(instead));
         let done = program.jump();
+        program.aside(true);
         program.open_tree(&there, true, slot, Otherwise::Stop);
         program.set_attributes(slot, attributes);
+        program.aside(false);
         program.patch(done, program.here());
     }
 
