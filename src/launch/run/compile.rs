@@ -184,6 +184,10 @@ impl Compiler<'_> {
                     program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
                 }
             }
+            Action::EnterCopy => program.enter_copy(),
+            Action::ProtectCopy => {
+                program.set_attributes_of_all(MountAttributes { read_only: true, ..PLAIN });
+            }
             Action::TakeProc { shared } => self.take("proc", DATA, PROC, *shared),
             Action::TakeSys { shared } => {
                 self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, *shared);
