@@ -55,6 +55,8 @@ mod nsenter;
 mod nsenter_process;
 // The lsns that is installed, side by side.
 mod oracle;
+// nsx run from outside: how it ends, what reaches it, what is left of it, kernels that lack something.
+mod run_life;
 // Signals, stops, timeouts, and what is left when nsx enter has gone.
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
@@ -105,6 +107,7 @@ fn modules() -> Vec<Module> {
         nsenter::module(),
         nsenter_process::module(),
         oracle::module(),
+        run_life::module(),
         signals::module(),
         regressions_enter::module(),
         run_limits::module(),
