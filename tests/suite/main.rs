@@ -59,6 +59,8 @@ mod oracle;
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
 mod views;
+// Attacks on the sandboxes of nsx run, from inside and by what they are made of.
+mod run_isolation;
 // What nsx enter once did wrong.
 mod regressions_enter;
 // Closed descriptors, closed pipes, full disks.
@@ -105,6 +107,7 @@ fn modules() -> Vec<Module> {
         oracle::module(),
         signals::module(),
         regressions_enter::module(),
+        run_isolation::module(),
         streams::module(),
         systemd::module(),
         targets::module(),
