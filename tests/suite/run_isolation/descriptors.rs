@@ -61,7 +61,7 @@ fn ways() -> Vec<(Caller, Vec<&'static str>)> {
             &["--share", "pid,ipc,uts,net,time,cgroup"],
             &["--name", "nsx-test-descriptors"],
             &["--userns", "keep"],
-            &["--tmpfs", "/nsx-test-new-top"],
+            &["-v", "/usr/share:/nsx-test-new-top/deep:ro"],
         ] {
             all.push((caller, options.to_vec()));
         }
@@ -125,7 +125,7 @@ fn first_process() {
     let volume = format!("{}:/tmp/shown", tree.canary.path.display());
     let mut ways = ways();
     ways.retain(|(_, options)| !options.contains(&"--no-init") && !options.contains(&"--pids"));
-    let shown = ["-v", &volume, "--tmpfs", "/tmp/empty"];
+    let shown = ["-v", &volume, "--tmpfs", "/var/tmp"];
     for caller in callers() {
         ways.push((caller, shown.to_vec()));
         ways.push((caller, [&["--rootfs", tree.path(), "-v", "/usr:/usr"][..], &shown].concat()));

@@ -58,6 +58,11 @@ fn by_descriptor() {
                 inherit_much(&mut command);
                 let done = finish(command.args(["sh", "-c", WHERE]));
                 let of = format!("{caller:?} {way}");
+                if below == "/.." {
+                    // Whoever writes such a path hears of it before anything is looked at.
+                    assert_eq!(done.code, Some(2), "{of}: {}{}", done.out, done.err);
+                    continue;
+                }
                 assert_eq!(done.code, Some(125), "{of}: {}{}", done.out, done.err);
                 assert!(done.err.starts_with("nsx: "), "{of}: {}", done.err);
                 if below.is_empty() && !way.ends_with("fd/3") {

@@ -10,9 +10,11 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Probes, and of what they say the words that are shown.
-const PROBES: [(&[&str], &[&str]); 6] = [
+const PROBES: [(&[&str], &[&str]); 8] = [
     (&["tty"], &["TIOCSTI.0.0"]),
-    (&["init"], &["seize", "mem.write", "exe.path"]),
+    (&["write", "/proc/1/mem", "/proc/1/oom_score_adj"], &["/proc/1/mem", "/proc/1/oom_score_adj"]),
+    (&["read", "/proc/1/environ"], &["/proc/1/environ"]),
+    (&["devices", "/tmp"], &["make.block"]),
     (&["keys"], &["add_key"]),
     (&["masks"], &["writable./proc/sys/kernel/core_pattern", "writable./etc/nsx-test-written"]),
     (&["read", "/etc/shadow"], &["/etc/shadow"]),

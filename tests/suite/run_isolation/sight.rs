@@ -37,6 +37,10 @@ fn secrets() {
     assert_eq!(outside(Caller::Root, &["read", visible]).get(visible), "secret");
     for (caller, options) in place::all_ways() {
         for more in [&[][..], &["--home"], &["--userns", "keep"]] {
+            if more.contains(&"keep") && caller == Caller::Root {
+                // Root outside, as was asked for.
+                continue;
+            }
             let options = [&options[..], more].concat();
             let said = probe(caller, &options, &["read", "/etc/shadow", "/etc/gshadow", own, visible]);
             said.is("/etc/shadow", &["EACCES", "ENOENT"]);

@@ -139,7 +139,6 @@ fn names() {
                 continue;
             }
             assert!(matches!(done.status.code(), Some(2 | 125)), "{option} {evil:?}: {}", done.status);
-            crate::harness::fit(&done.stderr);
             assert_eq!(text(&done.stdout), "");
         }
     }
@@ -167,8 +166,12 @@ fn errors() {
                 continue;
             }
             assert!(matches!(done.status.code(), Some(2 | 125 | 127)), "{words:?}: {}", done.status);
+            if done.status.code() == Some(2) {
+                // Words that make no sense are shown by the parser of the command line.
+                continue;
+            }
             let error = crate::harness::fit(&done.stderr);
-            assert!(error.starts_with("nsx: ") || error.starts_with("error: "), "{words:?}: {error}");
+            assert!(error.starts_with("nsx: "), "{words:?}: {error}");
         }
     }
 }
