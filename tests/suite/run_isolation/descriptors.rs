@@ -128,7 +128,7 @@ fn first_process() {
     let shown = ["-v", &volume, "--tmpfs", "/var/tmp"];
     for caller in callers() {
         ways.push((caller, shown.to_vec()));
-        ways.push((caller, [&["--rootfs", tree.path(), "-v", "/usr:/usr"][..], &shown].concat()));
+        ways.push((caller, vec!["--rootfs", tree.path(), "-v", "/usr:/usr", "-v", &volume, "--tmpfs", "/work"]));
     }
     if place::is_root() {
         ways.push((Caller::Root, vec!["--net", &net]));

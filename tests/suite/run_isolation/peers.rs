@@ -72,7 +72,11 @@ fn table() {
             let _ = write!(table, "{what:44}");
             for said in &said {
                 let result = said.as_ref().and_then(|said| said.iter().find(|(name, _)| name == what));
-                let _ = write!(table, "{:>20}", result.map_or("-", |(_, result)| result));
+                let shown = result.map_or("-", |(_, result)| {
+                    // What was read is nobody's to show.
+                    if words[0] == "read" && !result.starts_with('E') { "read" } else { result }
+                });
+                let _ = write!(table, "{shown:>20}");
             }
             table.push('\n');
         }
