@@ -10,7 +10,6 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("run_isolation::capabilities_are_what_they_are_said_to_be", &[], capabilities),
         test("run_isolation::capabilities_of_roots_other_sandboxes", &[Need::Root], of_root),
-        test("run_isolation::all_capabilities_are_those_that_the_caller_has", &[Need::Root], all_of_host),
         test(
             "run_isolation::inheritable_capabilities_of_the_caller_stay_outside",
             &[Need::Root, Need::Tool("setpriv")],
@@ -93,13 +92,6 @@ fn of_root() {
     golden(Caller::Root, &["--userns", "host", "--cap-add", "net_raw"], root(NET_RAW));
     golden(Caller::Root, &["--userns", "host", "--cap-drop", "ALL"], root(0));
     golden(Caller::Root, &["--userns", "host", "--user", "1000", "--cap-add", "net_raw"], user(NET_RAW, NET_RAW));
-}
-
-/// Without a user namespace nobody has more than the caller has.
-fn all_of_host() {
-    let own = std::fs::read_to_string("/proc/self/status").expect("status");
-    let own = own.lines().find_map(|line| line.strip_prefix("CapBnd:")).expect("a line").trim();
-    golden(Caller::Root, &["--userns", "host", "--cap-add", "ALL"], root(u64::from_str_radix(own, 16).expect("a set")));
 }
 
 fn inheritable() {
