@@ -50,6 +50,8 @@ struct Record {
     flags: u64,
     step: usize,
     call: Call,
+    /// Whether it is made only where another one fails, or nobody is left.
+    aside: bool,
 }
 
 /// What becomes of a program when a call fails.
@@ -83,6 +85,7 @@ pub struct Program {
     scratch_pointers: Vec<usize>,
     inherited: Vec<RawFd>,
     step: usize,
+    aside: bool,
 }
 
 impl Program {
@@ -96,9 +99,14 @@ impl Program {
         self.records.len()
     }
 
-    /// Returns the calls with the steps that they belong to, in order.
+    /// Says whether the calls that are added from now on are made only where another one fails, or nobody is left: they are not shown.
+    pub fn aside(&mut self, aside: bool) {
+        self.aside = aside;
+    }
+
+    /// Returns the calls that are to be made, with the steps that they belong to, in order.
     pub fn calls(&self) -> impl Iterator<Item = (usize, &Call)> {
-        self.records.iter().map(|record| (record.step, &record.call))
+        self.records.iter().filter(|record| !record.aside).map(|record| (record.step, &record.call))
     }
 
     /// Returns the descriptors that the calls use: they have to be open where the list is run.
@@ -133,7 +141,7 @@ impl Program {
     pub(super) fn push(&mut self, call: Call, number: libc::c_long, args: &[Arg], flags: u64) {
         let mut all = [Arg::Number(0); 6];
         all[..args.len()].copy_from_slice(args);
-        self.records.push(Record { number, args: all, flags, step: self.step, call });
+        self.records.push(Record { number, args: all, flags, step: self.step, call, aside: self.aside });
     }
 
     pub(super) fn flags(otherwise: Otherwise) -> u64 {

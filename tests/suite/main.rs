@@ -61,6 +61,8 @@ mod run_life;
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
 mod views;
+// Attacks on the sandboxes of nsx run, from inside and by what they are made of.
+mod run_isolation;
 // What nsx enter once did wrong.
 mod regressions_enter;
 // The cgroups of a sandbox.
@@ -111,6 +113,7 @@ fn modules() -> Vec<Module> {
         signals::module(),
         regressions_enter::module(),
         run_limits::module(),
+        run_isolation::module(),
         streams::module(),
         systemd::module(),
         targets::module(),

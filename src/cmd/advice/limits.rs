@@ -5,9 +5,9 @@ use crate::cgroup::change::{Cause, ChangeError};
 use crate::launch::run::limits::LimitError;
 use crate::model::cgroup::size;
 
-/// An ordinary user has a subtree of his own where his systemd gives him one.
-const DELEGATED: &str =
-    "run it in a cgroup that is yours: systemd-run --user --scope -p Delegate=yes nsx run …; or as root";
+/// An ordinary user has a subtree of v2 where his systemd gives him one; on v1 somebody has to hand one over by chown(1).
+const DELEGATED: &str = "run it in a cgroup that is yours, which on v2 systemd-run --user --scope -p Delegate=yes nsx run … does, or name one \
+                         with --cgroup-parent; or run as root";
 
 /// Returns what to do about limits that cannot be had, where the cause is known.
 pub(super) fn hint(error: &LimitError, root: bool) -> Option<String> {
@@ -61,7 +61,7 @@ mod tests {
         let not_enabled = || Cause::NotEnabled { controller: "memory".into(), at: b"/a".to_vec() };
         let few = |knob: &str, least| LimitError::TooLittle { knob: knob.into(), asked: 0, least, why: "" };
         for (error, root, start) in [
-            (change(denied()), false, Some("run it in a cgroup that is yours: systemd-run --user")),
+            (change(denied()), false, Some("run it in a cgroup that is yours, which on v2 systemd-run --user")),
             (change(denied()), true, None),
             (change(not_enabled()), false, Some("as root: nsx cg set /a cgroup.subtree_control=+memory")),
             (change(not_enabled()), true, Some("nsx cg set /a cgroup.subtree_control=+memory")),

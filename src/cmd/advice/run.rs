@@ -62,7 +62,7 @@ fn step(action: &Action, errno: Errno, root: bool) -> Option<String> {
         (Action::TakeProc { .. } | Action::MountProc, Errno::EPERM) => {
             Some("below a container whose /proc is masked a new one may not be made: start that with its masks off".to_owned())
         }
-        (Action::JoinCgroups(_), Errno::EPERM | Errno::EACCES) => Some(
+        (Action::TakeCgroups(_) | Action::JoinCgroups(_), Errno::EPERM | Errno::EACCES) => Some(
             "a process is moved only by who may write to cgroup.procs of the cgroup above both: see nsx cg show -t self".to_owned(),
         ),
         (Action::Clone { .. } | Action::Unshare(_), Errno::ENOSPC) => {

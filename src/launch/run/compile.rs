@@ -36,7 +36,8 @@ const CGROUP: Slot = Slot(12);
 const ROOM: Slot = Slot(13);
 const DEVICES: u16 = 20;
 const BINDS: u16 = 32;
-const CLONE_ARGUMENTS: Slot = Slot(144);
+const JOINS: u16 = 132;
+const CLONE_ARGUMENTS: Slot = Slot(148);
 const SHOWN: u16 = 160;
 
 /// More directories than this are not shown.
@@ -183,6 +184,10 @@ impl Compiler<'_> {
                     program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
                 }
             }
+            Action::EnterCopy => program.enter_copy(),
+            Action::ProtectCopy => {
+                program.set_attributes_of_all(MountAttributes { read_only: true, ..PLAIN });
+            }
             Action::TakeProc { shared } => self.take("proc", DATA, PROC, *shared),
             Action::TakeSys { shared } => {
                 self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, *shared);
@@ -199,12 +204,17 @@ impl Compiler<'_> {
                 program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
             }
             Action::AwaitCgroups => self.ended = Some(program.wait_for_byte_or_end(wiring.release)),
-            Action::JoinCgroups(joins) => {
-                for (place, file) in joins {
+            Action::TakeCgroups(joins) => {
+                for (number, (place, file)) in joins.iter().enumerate() {
                     if let Some((parent, name)) = wiring.cgroups.get(*place) {
                         let file = path(&[name.to_bytes(), b"/", file.as_bytes()].concat())?;
-                        program.write_file_below(*parent, &file, b"0");
+                        program.open_to_write(*parent, &file, Slot(JOINS + number as u16));
                     }
+                }
+            }
+            Action::JoinCgroups(count) => {
+                for number in 0..*count {
+                    program.join_cgroup(Slot(JOINS + number as u16));
                 }
             }
             Action::AwaitRelease => program.wait_for_byte(wiring.release),
@@ -334,8 +344,10 @@ impl Compiler<'_> {
         let instead = program.here() + 5;
         program.make_file_system(&known(kind), None, attributes, slot, Otherwise::GoTo(instead));
         let done = program.jump();
+        program.aside(true);
         program.open_tree(&there, true, slot, Otherwise::Stop);
         program.set_attributes(slot, attributes);
+        program.aside(false);
         program.patch(done, program.here());
     }
 

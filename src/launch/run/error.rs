@@ -138,16 +138,18 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::EnterNet => "cannot enter the network namespace".to_owned(),
         Action::Clone { .. } | Action::Unshare(_) => "cannot make namespaces".to_owned(),
         Action::WriteOwnMap { .. } | Action::WriteMaps => "cannot write the id maps".to_owned(),
-        Action::TakeRoot { .. } | Action::MakeRoot { .. } | Action::ChangeRoot => {
-            "cannot make the root directory".to_owned()
-        }
+        Action::TakeRoot { .. }
+        | Action::MakeRoot { .. }
+        | Action::EnterCopy
+        | Action::ProtectCopy
+        | Action::ChangeRoot => "cannot make the root directory".to_owned(),
         Action::TakeProc { .. } | Action::MountProc => "cannot mount /proc".to_owned(),
         Action::TakeSys { .. } | Action::MountSys => "cannot mount /sys".to_owned(),
         Action::MountCgroups => "cannot mount /sys/fs/cgroup".to_owned(),
         Action::SealRoot => "cannot make the root directory read-only".to_owned(),
         Action::TakeDevices(_) | Action::MountDev { .. } => "cannot make /dev".to_owned(),
         Action::TakeBind { source, .. } => format!("cannot show {}", named(source)),
-        Action::JoinCgroups(_) => "cannot join the cgroup".to_owned(),
+        Action::TakeCgroups(_) | Action::JoinCgroups(_) => "cannot join the cgroup".to_owned(),
         Action::MapOwners => "cannot map the owners of files".to_owned(),
         Action::Release | Action::AwaitCgroups | Action::AwaitRelease => "cannot go on".to_owned(),
         Action::BecomeRoot { .. } => "cannot become root inside".to_owned(),

@@ -102,8 +102,12 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         }
     }
     let cannot = |error| RunError::Failed("cannot look at the cgroups".to_owned(), error);
-    let cgroups = limits::open(proc, &request.limits).map_err(cannot)?;
-    let cgroup_plan = limits::prepare(&cgroups, &request.limits, &format!("nsx-{name}"))?;
+    let leaf = format!("nsx-{name}");
+    let cgroup_plan = if request.limits.is_empty() {
+        CgroupPlan::none(&leaf)?
+    } else {
+        limits::prepare(&limits::open(proc, &request.limits).map_err(cannot)?, &request.limits, &leaf)?
+    };
     let terminals = if request.detach {
         [false; 3]
     } else {
@@ -147,6 +151,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
         cgroups: held.cgroups.are_v1(),
         clone3: sandbox::has_clone3(),
+        tree_namespaces: sandbox::has_tree_namespaces(),
         root,
         binds,
         tmpfs,

@@ -109,7 +109,7 @@ pub fn open(proc: &ProcRoot, limits: &Limits) -> Result<Cgroups, SysError> {
 /// # Errors
 /// What cannot be had, and what is in the way.
 pub fn prepare(cgroups: &Cgroups, limits: &Limits, name: &str) -> Result<CgroupPlan, LimitError> {
-    let mut plan = CgroupPlan::new(name)?;
+    let mut plan = CgroupPlan::none(name)?;
     if limits.is_empty() {
         return Ok(plan);
     }
@@ -249,7 +249,6 @@ fn add(
     for write in set::writes(&asked, &fresh(&parent), &path)? {
         plan.acts.push(Act::Write { group: index, write, inherited: false });
     }
-    plan.acts.push(Act::Procs(index));
     plan.groups.push(Group::new(parent, path, &plan.name));
     Ok(())
 }

@@ -29,6 +29,7 @@ pub fn plan(request: &RunRequest, facts: &Facts) -> Plan {
     maker.settle();
     maker.become_root(created);
     maker.mounts(created);
+    maker.limits(created);
     maker.surroundings(created);
     maker.command();
     let mut notes = facts.notes.clone();
@@ -96,6 +97,7 @@ impl Maker<'_> {
         }
         let later = self.later(created);
         let kinds: KindSet = created.iter().filter(|kind| !later.contains(*kind)).collect();
+        let kinds = if self.copies() { kinds.without(NsKind::Mnt) } else { kinds };
         let clone3 = self.facts.clone3;
         let into_cgroup = self.facts.cgroups.iter().position(|v1| !v1).filter(|_| clone3);
         let why = match (clone3, into_cgroup) {
@@ -104,22 +106,34 @@ impl Maker<'_> {
             (false, _) => "all at once; clone3(2) is not to be had here",
         };
         self.step(Action::Clone { kinds, into_cgroup, clone3 }, why);
-        let joins: Vec<(usize, &'static str)> = (0..self.facts.cgroups.len())
-            .filter(|place| Some(*place) != into_cgroup)
-            .map(|place| (place, if self.facts.cgroups[place] { "tasks" } else { "cgroup.procs" }))
-            .collect();
+        let joins = self.joins();
         if !joins.is_empty() {
             self.who = Who::Init;
-            let why = "before it does anything that counts; on v1 nobody is born into a cgroup, and who moves itself alone takes no lock that all processes share";
-            self.step(Action::JoinCgroups(joins), why);
+            self.step(
+                Action::TakeCgroups(joins),
+                "whether it may join them is asked of whoever opens these files, and later it is somebody else",
+            );
         }
+    }
+
+    /// Says whether the root directory is a copy of the host's mounts that is entered as a mount namespace.
+    fn copies(&self) -> bool {
+        let host = matches!(&self.facts.root, RootFacts::Tree(Origin::Path(path)) if path == b"/");
+        host && self.facts.tree_namespaces && matches!(self.request.root, Root::Host { .. })
+    }
+
+    /// Returns the cgroups that nobody is born into: all of v1, and that of v2 without clone3(2).
+    fn joins(&self) -> Vec<(usize, &'static str)> {
+        let born = |v1: bool| !v1 && self.facts.clone3;
+        let all = self.facts.cgroups.iter().enumerate().filter(|(_, v1)| !born(**v1));
+        all.map(|(place, v1)| (place, if *v1 { "tasks" } else { "cgroup.procs" })).collect()
     }
 
     /// Returns the kinds that the first process leaves itself: its cgroup namespace begins at the cgroup that it is in then, and clocks can
     /// be set in a time namespace only while nobody is in it.
     fn later(&self, created: KindSet) -> KindSet {
         let mut later = KindSet::NONE;
-        if created.contains(NsKind::Cgroup) {
+        if created.contains(NsKind::Cgroup) && !self.joins().is_empty() {
             later = later.with(NsKind::Cgroup);
         }
         if created.contains(NsKind::Time) && (self.request.init || !self.facts.clone3) {
@@ -142,6 +156,10 @@ impl Maker<'_> {
             Root::Directory { read_only, .. } => *read_only,
         };
         match &self.facts.root {
+            RootFacts::Tree(_) if self.copies() => {
+                let why = "a mount namespace of its own, whose root it is from the start: pivot_root(2) would look at every process of the host";
+                self.step(Action::EnterCopy, why);
+            }
             RootFacts::Tree(origin) => {
                 let why = if read_only {
                     "nothing is written to it, no suid program and no device node works in it"
@@ -203,30 +221,23 @@ impl Maker<'_> {
                 self.step(Action::BecomeRoot { groups }, "what it makes from now on is to belong to root inside");
             }
         }
-        let later = self.later(created);
-        if !later.is_empty() {
-            self.step(Action::Unshare(later), "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children");
-        }
-        if let Some(offset) = self.request.time_offset {
-            self.step(Action::SetClocks(offset), "while nobody is in the time namespace");
-        }
         if !self.request.detach {
             self.step(Action::DieWithNsx, "changes of ids have taken it back if it was set before");
         }
     }
 
     fn mounts(&mut self, created: KindSet) {
-        self.step(
-            Action::ChangeRoot,
-            "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached",
-        );
+        if self.copies() {
+            let why = "nothing is written to it, no suid program and no device node works in it; devices have been taken before";
+            self.step(Action::ProtectCopy, why);
+        } else {
+            let why =
+                "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached";
+            self.step(Action::ChangeRoot, why);
+        }
         self.step(Action::MountProc, "");
         if self.facts.sys {
             self.step(Action::MountSys, "");
-        }
-        let own_sys = self.facts.sys && created.contains(NsKind::Net);
-        if own_sys && self.facts.cgroup2 && created.contains(NsKind::Cgroup) {
-            self.step(Action::MountCgroups, "programs read their limits there; its root is the cgroup of the sandbox");
         }
         let mqueue = created.contains(NsKind::Ipc);
         let action = Action::MountDev { devices: self.facts.devices.clone(), tty_group: self.facts.tty_group, mqueue };
@@ -298,6 +309,27 @@ impl Maker<'_> {
                 Action::OpenTerminal,
                 "the caller's could be typed into; this one is of the devpts inside, so that its name is known there",
             );
+        }
+    }
+
+    /// Joins cgroups, and what has to be after that. Late, because a task that has just come to a cgroup of v1's cpu controller waits for its
+    /// turn there; nobody has run yet who is to keep to limits.
+    fn limits(&mut self, created: KindSet) {
+        let joins = self.joins();
+        if !joins.is_empty() {
+            let why = "before there is a command; who moves itself alone takes no lock that all processes share";
+            self.step(Action::JoinCgroups(joins.len()), why);
+        }
+        let later = self.later(created);
+        if !later.is_empty() {
+            self.step(Action::Unshare(later), "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children");
+        }
+        if let Some(offset) = self.request.time_offset {
+            self.step(Action::SetClocks(offset), "while nobody is in the time namespace");
+        }
+        let own_sys = self.facts.sys && created.contains(NsKind::Net);
+        if own_sys && self.facts.cgroup2 && created.contains(NsKind::Cgroup) {
+            self.step(Action::MountCgroups, "programs read their limits there; its root is the cgroup of the sandbox");
         }
     }
 

@@ -169,14 +169,18 @@ impl Program {
         self.push(Call::Openat(name.to_bytes().to_vec()), libc::SYS_openat, &args, slot.kept());
     }
 
-    /// Writes a text to a file below a directory: openat(2), write(2), close(2).
-    pub fn write_file_below(&mut self, parent: BorrowedFd<'_>, path: &CString, text: &[u8]) {
+    /// Opens a file below a directory, to write to it: openat(2).
+    pub fn open_to_write(&mut self, parent: BorrowedFd<'_>, path: &CString, slot: Slot) {
         let args = [self.fd(parent), self.text(path), Arg::Number((libc::O_WRONLY | libc::O_CLOEXEC).into())];
-        self.push(Call::Openat(path.to_bytes().to_vec()), libc::SYS_openat, &args, Slot::FIRST.kept());
-        let args = [Arg::Word(Slot::FIRST), self.bytes(text), Arg::Number(text.len() as i64)];
-        let call = Call::WriteText { path: path.to_bytes().to_vec(), text: text.to_vec() };
-        self.push(call, libc::SYS_write, &args, stub::LOAD);
-        self.close_slot(Slot::FIRST);
+        self.push(Call::Openat(path.to_bytes().to_vec()), libc::SYS_openat, &args, slot.kept());
+    }
+
+    /// Moves itself into the cgroup whose `tasks` or `cgroup.procs` a slot holds, and closes it: write(2).
+    pub fn join_cgroup(&mut self, slot: Slot) {
+        let args = [Arg::Word(slot), self.bytes(b"0"), Arg::Number(1)];
+        // 0 is whoever writes, in whatever pid namespace.
+        self.push(Call::Write("0 to the cgroup"), libc::SYS_write, &args, stub::LOAD);
+        self.close_slot(slot);
     }
 
     /// Waits until a byte comes over a pipe: read(2). Where the pipe ends instead, nobody wants this any more, and the program ends.
@@ -184,7 +188,9 @@ impl Program {
         let args = [self.fd(pipe), Arg::Word(Slot::SECOND), Arg::Number(1)];
         self.push(Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Slot::FIRST.kept());
         let come = self.jump_if(Slot::FIRST, 1);
+        self.aside(true);
         self.exit(1);
+        self.aside(false);
         let here = self.here();
         self.patch(come, here);
     }

@@ -9,6 +9,7 @@ mod attack;
 mod cgroup;
 mod enter;
 mod fuse;
+mod probe;
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -30,6 +31,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Some("look") => return enter::look(&arguments[1..]),
         Some("reaper") => return enter::reaper(Path::new(&arguments[1]), &arguments[2..]),
         Some("tiocsti") => return attack::tiocsti(),
+        Some("probe") => return probe::main(&arguments[1..]),
         // In a user namespace that maps nobody.
         Some("wait") => {
             wait();

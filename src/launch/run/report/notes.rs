@@ -20,7 +20,7 @@ fn name(whose: &Whose) -> Option<String> {
     match whose {
         Whose::Own(path) => Some(text(base_name(path))),
         Whose::Below(path) => Some(format!("a cgroup below {}", text(base_name(path)))),
-        Whose::Above(path) => Some(format!("{}, which is above", text(path))),
+        Whose::Above(path) => Some(format!("{}, which is above,", text(path))),
         Whose::Nobody => None,
     }
 }
