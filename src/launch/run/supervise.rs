@@ -165,8 +165,8 @@ impl Watch<'_> {
                 state.timed_out = true;
             }
             let leaving = state.command.is_none() && !state.early.is_empty();
-            if leaving && let Some(pid) = state.first.or(Some(self.stub)) {
-                // Before there is a command nobody is left to decide.
+            if leaving && let Some(pid) = state.first {
+                // Before there is a command nobody is left to decide. The stub is not killed: it may have made a first process that nobody knows.
                 state.asked = state.early.first().map(|came| came.number);
                 state.early.clear();
                 let _ = signal::send(pid, SIGKILL);
@@ -185,7 +185,8 @@ impl Watch<'_> {
             let keyboard = state.carrier.as_ref().is_some_and(Carrier::is_waiting_for_keyboard);
             let patience =
                 clock.patience().into_iter().chain(keyboard.then_some(Duration::from_millis(PATIENCE_MS.into())));
-            let _ = poll(&mut fds, timeout(patience.min()));
+            // Nobody may be left who would wake it.
+            let _ = poll(&mut fds, if gone { PollTimeout::ZERO } else { timeout(patience.min()) });
             let mut events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             let [_, report, done, key, near, free] =
                 slots.map(|slot| slot.and_then(|_| events.next()).unwrap_or(PollFlags::empty()));
@@ -205,7 +206,7 @@ impl Watch<'_> {
             }
             if !done.is_empty() {
                 executed = None;
-                if let Some(command) = state.command.as_ref().filter(|_| !state.fatal) {
+                if let Some(command) = state.command.as_ref().filter(|_| !state.fatal && state.asked.is_none()) {
                     state.started = true;
                     started(command.pid);
                 }
