@@ -353,6 +353,7 @@ impl<'a> Sandbox<'a> {
             self.halt_before(|action| *action == Action::MapOwners);
             self.map_owners(pid, hear);
         }
+        self.halt_before(|action| *action == Action::Release);
         spawn::write_byte(releases.as_fd());
         Ok(())
     }

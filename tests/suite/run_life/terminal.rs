@@ -205,7 +205,7 @@ fn sizes() {
 fn names() {
     let script = "tty; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
         test $(stat -c %d \"$(tty)\") = $(stat -c %d /dev/pts/ptmx) && echo same-$((1+1))
-        : </dev/tty && echo open-$((1+1)); ls /dev/pts";
+        : </dev/tty && echo open-$((1+1)); ls -1 /dev/pts";
     for options in WAYS {
         let mut terminal = start(options, &["sh", "-c", script]);
         let (status, rest) = terminal.end();
