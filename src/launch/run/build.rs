@@ -265,9 +265,8 @@ impl<'a> Sandbox<'a> {
         let baseline = report::before(&made);
         let mut refused = None;
         let heard = RefCell::new(&mut *hear);
-        let mut settle = |pid: i32| {
-            self.settle(pid, &releases, &mut **heard.borrow_mut()).map_err(|error| refused = Some(error))
-        };
+        let mut settle =
+            |pid: i32| self.settle(pid, &releases, &mut **heard.borrow_mut()).map_err(|error| refused = Some(error));
         let mut pid = None;
         let watch = Watch {
             program: &program,

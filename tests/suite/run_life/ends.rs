@@ -25,7 +25,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::a_timeout_kills_who_does_not_listen", &[], stubborn),
         test("run_life::a_timeout_that_is_not_reached_changes_nothing", &[], in_time),
         test("run_life::what_cannot_be_executed_is_126_and_what_is_absent_127", &[], not_executed),
-        test("run_life::a_script_without_an_interpreter_line_is_the_shells", &[Need::Root, Need::Tool("setpriv")], script),
+        test(
+            "run_life::a_script_without_an_interpreter_line_is_the_shells",
+            &[Need::Root, Need::Tool("setpriv")],
+            script,
+        ),
         test("run_life::so_it_is_where_nsx_holds_the_mounts", &[Need::Root], script_as_root),
         test("run_life::so_it_is_with_limits", limits, script_with_limits),
         test("run_life::events_tell_the_commands_own_125_apart", &[], events),
@@ -224,9 +228,12 @@ fn soon(reader: &mut BufReader<std::io::PipeReader>) -> Value {
 fn events() {
     let status_fd = format!("--status-fd={STATUS_FD}");
     for way in [&[][..], &["--no-init"], &["--name=nsx-test-events"]] {
-        for (end, key, value) in
-            [("exit 7", "code", 7), ("exit 125", "code", 125), ("exit 124", "code", 124), ("kill -KILL $$", "signal", 9)]
-        {
+        for (end, key, value) in [
+            ("exit 7", "code", 7),
+            ("exit 125", "code", 125),
+            ("exit 124", "code", 124),
+            ("kill -KILL $$", "signal", 9),
+        ] {
             if key == "signal" && way == ["--no-init"] {
                 continue;
             }
@@ -236,7 +243,8 @@ fn events() {
             let mut run = Run::start_with(&options, &script, |command| reader = Some(status_pipe(command)));
             let mut reader = reader.expect("a pipe");
             let started = soon(&mut reader);
-            let name = if way == ["--name=nsx-test-events"] { "nsx-test-events".to_owned() } else { run.nsx.id().to_string() };
+            let name =
+                if way == ["--name=nsx-test-events"] { "nsx-test-events".to_owned() } else { run.nsx.id().to_string() };
             // The pid is the host's.
             let expected = serde_json::json!({ "event": "started", "pid": run.command(), "name": name });
             assert_eq!(started, expected, "{way:?}");

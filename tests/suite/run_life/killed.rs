@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::harness::terminal::{Terminal, marked, state, until_so};
 use super::super::harness::{Need, Test, nsx, output, quiet, test, text};
 use super::left::Host;
-use super::{LIMITS, Run, both_keepers, new_mark, send};
+use super::{LIMITS, Run, both_keepers, keepers, new_mark, send};
 
 const CONTROLLERS: &[Need] = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];
 
@@ -180,7 +180,7 @@ fn stub_killed() {
     let before = Host::look_closely();
     for options in [&LIMITS[..], &["--mem=64M", "--no-init"]] {
         let mut run = Run::start(options, "echo ready; read line; exit 5");
-        let (stub, _) = both_keepers(&run.nsx.id().to_string());
+        let stub = keepers(&run.nsx.id().to_string()).stub.expect("a stub");
         send(stub, SIGKILL);
         until_so("the stub is gone", || matches!(state(stub), None | Some('Z')));
         run.poke();
