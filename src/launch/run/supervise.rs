@@ -145,7 +145,8 @@ impl Watch<'_> {
                 self.hear(came, &mut state, &mut continued);
             }
             self.look_after_children(&mut state);
-            if std::mem::take(&mut state.stopped) && state.end.is_none() {
+            // Whoever does not wait for a command does not stop with it.
+            if std::mem::take(&mut state.stopped) && state.end.is_none() && !self.detach {
                 self.stop_with_it(&mut state);
                 continued = true;
             }
