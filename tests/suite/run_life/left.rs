@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::harness::group::mounts;
 use super::super::harness::ls_json;
+use super::super::harness::terminal::marked;
 
 /// After so long nobody is on the way out any more.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -23,9 +24,11 @@ impl Host {
         all.extend(cgroups());
         all.extend(links());
         all.extend(files());
-        let names =
-            lines("/proc/net/unix").into_iter().filter_map(|line| Some(line.rsplit_once("@nsx/")?.1.to_owned()));
-        all.extend(names.map(|name| format!("socket @nsx/{name}")));
+        let sockets = lines("/proc/net/unix").into_iter().filter(|line| line.contains("@nsx/"));
+        all.extend(sockets.filter_map(|line| {
+            let mut words = line.split_whitespace().skip(6);
+            Some(format!("socket {1} {0}", words.next()?, words.next()?))
+        }));
         Host(all)
     }
 
@@ -53,10 +56,34 @@ impl Host {
         while !left.is_empty() {
             assert!(begin.elapsed() < PATIENCE, "left behind, {what}: {left:#?}");
             std::thread::yield_now();
-            let now = look().0;
-            left.retain(|one| now.contains(one));
+            let (now, others) = (look().0, of_others());
+            left.retain(|one| now.contains(one) && !others.iter().any(|theirs| one.ends_with(theirs)));
         }
     }
+}
+
+/// How everything ends that belongs to a sandbox whose nsx is there: that is somebody else's, and not left behind.
+fn of_others() -> Vec<String> {
+    let stat = |pid: u32| std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let mut all = Vec::new();
+    for pid in marked("nsx: sandbox") {
+        let bytes = stat(pid);
+        let Some(own) = nsx::proc::parse::stat(&bytes) else { continue };
+        let parent = stat(own.ppid.0);
+        if nsx::proc::parse::stat(&parent).is_none_or(|parent| parent.comm != b"nsx" || parent.exiting) {
+            continue;
+        }
+        all.push(format!("process {pid} of {}", own.start_time_ticks));
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let name = arguments.split(|&byte| byte == 0).nth(1).map(String::from_utf8_lossy).unwrap_or_default();
+        all.push(format!("/nsx-{name}"));
+        let link = |path: String| std::fs::read_link(path).unwrap_or_default().to_string_lossy().into_owned();
+        let number = |link: String| link.split_once('[').map(|(_, rest)| format!(" {}", rest.trim_end_matches(']')));
+        all.extend(number(link(format!("/proc/{pid}/ns/user"))));
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        all.extend(fds.filter_map(|fd| number(link(fd.path().to_string_lossy().into_owned()))));
+    }
+    all
 }
 
 fn lines(path: &str) -> Vec<String> {
