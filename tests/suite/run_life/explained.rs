@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::super::harness::{Need, Test, nsx_path, output, quiet, run, test, text};
+use super::super::harness::{Need, Test, nsx, nsx_path, output, quiet, test, text};
 use super::left::Host;
 
 pub(super) fn tests() -> Vec<Test> {
@@ -20,9 +20,12 @@ pub(super) fn tests() -> Vec<Test> {
 
 fn steps(options: &[&str]) -> Vec<Value> {
     let all: Vec<&str> = ["run", "--explain", "--json"].iter().chain(options).copied().chain(["/bin/true"]).collect();
-    let document: Value = serde_json::from_str(&run(&all)).expect("JSON");
+    let document: Value = serde_json::from_str(&text(&output(nsx(&all).current_dir(PLACE)).stdout)).expect("JSON");
     document["steps"].as_array().expect("steps").clone()
 }
+
+/// A directory that is there inside, too.
+const PLACE: &str = "/usr";
 
 /// Runs nsx below strace(1), and returns the calls of each process, in order, each with its arguments.
 fn trace(options: &[&str]) -> (i32, Vec<(u32, String)>) {
@@ -30,7 +33,7 @@ fn trace(options: &[&str]) -> (i32, Vec<(u32, String)>) {
     let file = folder.path().join("trace");
     let mut command = Command::new("strace");
     command.args(["-f", "-s", "200", "-o"]).arg(&file).arg(nsx_path()).args(["run"]).args(options).arg("/bin/true");
-    let done = output(&mut command);
+    let done = output(command.current_dir(PLACE));
     let trace = std::fs::read_to_string(&file).expect("a trace");
     let mut calls = Vec::new();
     for line in trace.lines() {
