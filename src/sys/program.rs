@@ -308,12 +308,20 @@ impl Program {
             }
             place += 1;
             if let Some(errno) = failed {
+                let mut flags = record.flags;
+                if flags & stub::IF_NOEXEC != 0 {
+                    if errno == Errno::ENOEXEC {
+                        place = (flags >> 32) as usize;
+                        continue;
+                    }
+                    flags &= u64::from(u32::MAX);
+                }
                 let failure = Failure { step: record.step, error: SysError::new(record.call.clone(), errno) };
-                if record.flags & stub::CONTINUE == 0 {
+                if flags & stub::CONTINUE == 0 {
                     return Err(failure);
                 }
                 tell(failure);
-                let target = (record.flags >> 32) as usize;
+                let target = (flags >> 32) as usize;
                 if target != 0 {
                     place = target;
                 }

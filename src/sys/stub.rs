@@ -42,6 +42,9 @@ pub(super) const LOAD_SECOND: u64 = 1 << 9;
 /// The third argument is a pointer to what is meant.
 pub(super) const LOAD_THIRD: u64 = 1 << 10;
 
+/// The record whose index is in the upper half is for `ENOEXEC` alone, of which nothing is said; other failures know no such record.
+pub(super) const IF_NOEXEC: u64 = 1 << 11;
+
 /// How many bytes a record has: the number of the call, six arguments, flags.
 pub(super) const RECORD: usize = 64;
 
@@ -110,7 +113,14 @@ std::arch::global_asm!(
     "7: inc r12",
     "add rbx, {record}",
     "jmp 2b",
-    "8: test r13d, {quiet}",
+    "8: test r13d, {if_noexec}",
+    "jz 14f",
+    "cmp rax, -{enoexec}",
+    "jne 13f",
+    "shr r13, 32",
+    "jmp 23b",
+    "13: mov r13d, r13d",
+    "14: test r13d, {quiet}",
     "jnz 9f",
     "call 20f",
     "9: test r13d, {go_on}",
@@ -150,6 +160,8 @@ std::arch::global_asm!(
     load_third = const LOAD_THIRD,
     compare = const COMPARE,
     copy = const COPY,
+    if_noexec = const IF_NOEXEC,
+    enoexec = const libc::ENOEXEC,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
@@ -220,7 +232,14 @@ std::arch::global_asm!(
     "7: add x21, x21, #1",
     "add x19, x19, #{record}",
     "b 2b",
-    "8: tst x23, #{quiet}",
+    "8: tst x23, #{if_noexec}",
+    "b.eq 14f",
+    "cmn x0, #{enoexec}",
+    "b.ne 15f",
+    "lsr x21, x23, #32",
+    "b 23b",
+    "15: mov w23, w23",
+    "14: tst x23, #{quiet}",
     "b.ne 9f",
     "bl 20f",
     "9: tst x23, #{go_on}",
@@ -261,6 +280,8 @@ std::arch::global_asm!(
     load_third = const LOAD_THIRD,
     compare = const COMPARE,
     copy = const COPY,
+    if_noexec = const IF_NOEXEC,
+    enoexec = const libc::ENOEXEC,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,

@@ -113,7 +113,7 @@ impl<'a> Sandbox<'a> {
             })
         };
         let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
-        let program = self.compile(&ends, 0, false, None)?;
+        let program = self.compile(&ends, 0, false)?;
         let limits = self.held.cgroups.steps();
         let mut calls: Vec<Vec<String>> = self
             .plan
@@ -179,13 +179,7 @@ impl<'a> Sandbox<'a> {
             .collect()
     }
 
-    fn compile(
-        &self,
-        ends: &Ends,
-        mask: u64,
-        ignores_children: bool,
-        by_shell: Option<&CString>,
-    ) -> Result<Program, RunError> {
+    fn compile(&self, ends: &Ends, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
         let surroundings = Surroundings::of(self.environment());
         let cgroups: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.removal().collect();
         let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
@@ -213,7 +207,7 @@ impl<'a> Sandbox<'a> {
             terminal: likeness.as_ref().map(|(settings, size)| (&settings[..], *size, terminals)),
             filter: filter.as_ref(),
         };
-        Ok(compile(&self.plan, self.request, &surroundings, &wiring, by_shell, self.halt_at)?)
+        Ok(compile(&self.plan, self.request, &surroundings, &wiring, self.halt_at)?)
     }
 
     /// Builds the sandbox, and runs the command in it to its end, or, detached, to its beginning.
@@ -224,32 +218,17 @@ impl<'a> Sandbox<'a> {
         let cannot = |error| RunError::Failed("cannot watch over a command".to_owned(), error);
         signal::adopt_orphans();
         let signals = Signals::block().map_err(cannot)?;
-        let outcome = self.attempt(&signals, None, hear)?;
-        match &outcome.ended {
-            // A script without an interpreter line is the shell's, as for execvp(3).
-            Some(Ended::NotExecuted(SysError { call: Call::Execve(path), errno: Errno::ENOEXEC })) => {
-                match CString::new(path.clone()) {
-                    Ok(script) => self.attempt(&signals, Some(&script), hear),
-                    Err(_) => Ok(outcome),
-                }
-            }
-            _ => Ok(outcome),
-        }
+        self.attempt(&signals, hear)
     }
 
-    fn attempt(
-        &self,
-        signals: &Signals,
-        by_shell: Option<&CString>,
-        hear: &mut dyn FnMut(Event),
-    ) -> Result<Outcome, RunError> {
+    fn attempt(&self, signals: &Signals, hear: &mut dyn FnMut(Event)) -> Result<Outcome, RunError> {
         let cannot_start = |error| RunError::Failed("cannot start a sandbox".to_owned(), error);
         let (reports, report) = sandbox::report_pair().map_err(cannot_start)?;
         let (release, releases) = spawn::pipe().map_err(cannot_start)?;
         let (lifeline, life) = spawn::pipe().map_err(cannot_start)?;
         let (done, executed) = spawn::pipe().map_err(cannot_start)?;
         let ends = Ends { report, release, lifeline, executed };
-        let program = self.compile(&ends, signals.before(), signals.ignored_children(), by_shell)?;
+        let program = self.compile(&ends, signals.before(), signals.ignored_children())?;
         let name = CString::new(self.held.name.clone()).unwrap_or_default();
         let stub = self.start(&program, ends.report.as_fd(), &[c"nsx: sandbox", &name]).map_err(cannot_start)?;
         drop(ends);

@@ -88,7 +88,6 @@ pub fn compile(
     request: &RunRequest,
     surroundings: &Surroundings,
     wiring: &Wiring<'_>,
-    by_shell: Option<&CString>,
     halt_at: Option<usize>,
 ) -> Result<Program, EnterError> {
     let mut compiler =
@@ -100,7 +99,7 @@ pub fn compile(
             compiler.program.wait_for_end(wiring.lifeline);
         }
         match &step.action {
-            Action::Exec => compiler.exec(surroundings, by_shell)?,
+            Action::Exec => compiler.exec(surroundings)?,
             _ => compiler.step(step)?,
         }
     }
@@ -454,11 +453,11 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn exec(&mut self, surroundings: &Surroundings, by_shell: Option<&CString>) -> Result<(), EnterError> {
+    fn exec(&mut self, surroundings: &Surroundings) -> Result<(), EnterError> {
         let wiring = self.wiring;
         let program = &mut self.program;
         let environment = program.strings(&surroundings.environment);
-        let candidates = candidates(&self.request.command, surroundings, true, by_shell)?;
+        let candidates = candidates(&self.request.command, surroundings, true, None)?;
         program.say_ready(wiring.report);
         if wiring.ignores_children {
             program.ignore_children();
@@ -470,11 +469,23 @@ impl Compiler<'_> {
         held.extend(wiring.locks.iter().copied().chain(wiring.trees.iter().map(AsFd::as_fd)));
         program.close_at_exec(&held);
         let last = candidates.len();
-        for (place, (file, words)) in candidates.into_iter().enumerate() {
-            let words = program.strings(&words);
+        let mut scripts = Vec::new();
+        for (place, (file, words)) in candidates.iter().enumerate() {
+            let strings = program.strings(words);
             let otherwise = if place + 1 == last { Otherwise::Stop } else { Otherwise::GoOn };
-            program.exec(&file, words, environment, otherwise);
+            scripts.push(program.exec_or_interpret(file, strings, environment, otherwise));
         }
+        // A script without an interpreter line is the shell's, as for execvp(3).
+        program.aside(true);
+        let shell = known("/bin/sh");
+        for ((file, words), place) in candidates.iter().zip(scripts) {
+            program.patch(place, program.here());
+            let mut all = vec![known("sh"), file.clone()];
+            all.extend(words.iter().skip(1).cloned());
+            let strings = program.strings(&all);
+            program.exec(&shell, strings, environment, Otherwise::Stop);
+        }
+        program.aside(false);
         Ok(())
     }
 

@@ -375,9 +375,20 @@ impl Program {
         self.push(Call::Close, libc::SYS_close, &args, stub::CONTINUE | stub::QUIET);
     }
 
-    /// Becomes another program, whose path and arguments are known: execve(2). Where it fails the list goes on, and says so.
-    pub fn try_exec(&mut self, path: &CString, arguments: Strings, environment: Strings) {
-        self.exec(path, arguments, environment, Otherwise::GoOn);
+    /// Becomes another program: execve(2). Where the kernel knows no such format, as it does of a script without an interpreter line, it goes
+    /// on where [`Program::patch`] says; other failures are as `otherwise` has it.
+    pub fn exec_or_interpret(
+        &mut self,
+        path: &CString,
+        words: Strings,
+        environment: Strings,
+        otherwise: Otherwise,
+    ) -> usize {
+        let at = self.here();
+        let args = [self.text(path), Arg::Data(words.0), Arg::Data(environment.0)];
+        let flags = Program::flags(otherwise) | stub::IF_NOEXEC;
+        self.push(Call::Execve(path.to_bytes().to_vec()), libc::SYS_execve, &args, flags);
+        at
     }
 
     /// Changes the supplementary groups: setgroups(2).

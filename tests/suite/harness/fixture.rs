@@ -360,7 +360,9 @@ fn without(arguments: &[OsString]) -> ExitCode {
             Some((call, condition)) => {
                 let (argument, value, compare) = match condition.split_once('&') {
                     Some((argument, bits)) => (argument, bits, BPF_JSET),
-                    None => condition.split_once('=').map(|(argument, value)| (argument, value, BPF_JEQ)).expect("= or &"),
+                    None => {
+                        condition.split_once('=').map(|(argument, value)| (argument, value, BPF_JEQ)).expect("= or &")
+                    }
                 };
                 let matches = instruction(BPF_JMP | compare | BPF_K, 0, 1, number(value));
                 let load_argument = load(16 + 8 * number(argument));

@@ -93,7 +93,12 @@ fn returns() {
         assert!(found.init.is_some() && found.stub.is_some(), "{options:?}: {found:?}");
         // As a shell does it.
         let other = Detached::named();
-        let script = format!("x=$({} run -d --name {} sleep {mark}) && test $x = {}", nsx_path().display(), other.name, other.name);
+        let script = format!(
+            "x=$({} run -d --name {} sleep {mark}) && test $x = {}",
+            nsx_path().display(),
+            other.name,
+            other.name
+        );
         assert!(Command::new("sh").args(["-c", &script]).status().expect("sh").success(), "{options:?}");
         assert!(other.is_there());
     }
@@ -111,9 +116,16 @@ fn returns() {
 fn outlives() {
     let detached = Detached::named();
     let mark = new_mark();
-    let mut terminal = Terminal::start(Command::new("sh").args(["-c", "\"$@\"; echo run-$((1+1)); read line", "sh"]).args(
-        [nsx_path().to_str().expect("UTF-8"), "run", "-d", "--name", &detached.name, "sleep", &mark],
-    ));
+    let mut terminal =
+        Terminal::start(Command::new("sh").args(["-c", "\"$@\"; echo run-$((1+1)); read line", "sh"]).args([
+            nsx_path().to_str().expect("UTF-8"),
+            "run",
+            "-d",
+            "--name",
+            &detached.name,
+            "sleep",
+            &mark,
+        ]));
     terminal.until(&detached.name);
     terminal.until("run-2");
     assert_eq!(terminal.settings(), terminal.before);
@@ -159,7 +171,10 @@ fn names() {
         let done = output(nsx(options).args(["--name", &detached.name, "true"]));
         let said = text(&done.stderr);
         assert_eq!((done.status.code(), done.stdout.len()), (Some(125), 0), "{said}");
-        assert!(said.starts_with(&format!("nsx: cannot call it {}: there is a sandbox with that name\n", detached.name)), "{said}");
+        assert!(
+            said.starts_with(&format!("nsx: cannot call it {}: there is a sandbox with that name\n", detached.name)),
+            "{said}"
+        );
     }
     assert!(detached.is_there(), "the first one goes on");
     send(keepers(&detached.name).init.expect("a first process"), SIGKILL);
@@ -191,9 +206,12 @@ fn timeout() {
 
 fn cgroups() {
     // By itself, by the timeout, by a kill of the first process.
-    for (options, seconds, kill) in
-        [(&[][..], "0.3", false), (&["--timeout=0.3"], "1000", false), (&[], "1000", true), (&["--timeout=1000"], "1000", true)]
-    {
+    for (options, seconds, kill) in [
+        (&[][..], "0.3", false),
+        (&["--timeout=0.3"], "1000", false),
+        (&[], "1000", true),
+        (&["--timeout=1000"], "1000", true),
+    ] {
         let all: Vec<&str> = super::LIMITS.iter().chain(options).copied().collect();
         let detached = Detached::start(&all, &["sleep", seconds]);
         let made = detached.cgroups();

@@ -195,9 +195,12 @@ fn parsed(text: &str) -> Vec<Value> {
 fn events() {
     let status_fd = format!("--status-fd={STATUS_FD}");
     for way in [&[][..], &["--no-init"], &["--name=nsx-test-events"]] {
-        for (end, key, value) in
-            [("exit 7", "code", 7), ("exit 125", "code", 125), ("exit 124", "code", 124), ("kill -KILL $$", "signal", 9)]
-        {
+        for (end, key, value) in [
+            ("exit 7", "code", 7),
+            ("exit 125", "code", 125),
+            ("exit 124", "code", 124),
+            ("kill -KILL $$", "signal", 9),
+        ] {
             if key == "signal" && way == ["--no-init"] {
                 continue;
             }
@@ -209,7 +212,8 @@ fn events() {
             let mut line = String::new();
             reader.read_line(&mut line).expect("a line");
             let started = &parsed(&line)[0];
-            let name = if way == ["--name=nsx-test-events"] { "nsx-test-events".to_owned() } else { run.nsx.id().to_string() };
+            let name =
+                if way == ["--name=nsx-test-events"] { "nsx-test-events".to_owned() } else { run.nsx.id().to_string() };
             // The pid is the host's.
             let expected = serde_json::json!({ "event": "started", "pid": run.command(), "name": name });
             assert_eq!(*started, expected, "{way:?}");

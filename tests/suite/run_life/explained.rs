@@ -81,7 +81,10 @@ fn compare(options: &[&str]) {
             let wanted: Vec<&str> = step["calls"].as_array().expect("calls").iter().filter_map(Value::as_str).collect();
             for call in needed(&wanted) {
                 let call = is_made_as(call);
-                assert!(made.any(|line| name(line) == call), "{options:?}: {role} does not make {call}, or not here: {step}");
+                assert!(
+                    made.any(|line| name(line) == call),
+                    "{options:?}: {role} does not make {call}, or not here: {step}"
+                );
             }
         }
     }
@@ -141,9 +144,7 @@ fn nothing() {
         assert!(done.status.success(), "{}", text(&done.stderr));
         let trace = std::fs::read_to_string(&file).expect("a trace");
         // It tries out whether a call is there, with arguments that are refused, and writes to its output.
-        let is_harmless = |line: &&str| {
-            line.contains("+++") || line.contains(" write(1, ") || line.contains(" = -1 E")
-        };
+        let is_harmless = |line: &&str| line.contains("+++") || line.contains(" write(1, ") || line.contains(" = -1 E");
         let done: Vec<&str> = trace.lines().filter(|line| !is_harmless(line)).collect();
         assert!(done.is_empty(), "{done:#?}");
     }

@@ -3,9 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use nix::libc::{
-    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
-};
+use nix::libc::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 
 use super::super::harness::terminal::{state, until_so};
 use super::super::harness::{Need, Test, test};
@@ -26,8 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// From the first real-time signal to the last.
-const SIGNALS: [i32; 11] =
-    [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, 34, 40, 64];
+const SIGNALS: [i32; 11] = [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGWINCH, 34, 40, 64];
 
 fn reaches(options: &[&str]) {
     let traps: Vec<String> =

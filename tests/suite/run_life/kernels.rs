@@ -108,7 +108,13 @@ fn together() {
         let done = output(without(&[], &all_spare()).args(options).args(["sh", "-c", LOOK]));
         let (code, out) = seen(&done);
         // The init is one process more.
-        let same = |text: &str| text.lines().enumerate().filter(|(line, _)| ![1, 3].contains(line)).map(|(_, line)| line.to_owned()).collect::<Vec<_>>();
+        let same = |text: &str| {
+            text.lines()
+                .enumerate()
+                .filter(|(line, _)| ![1, 3].contains(line))
+                .map(|(_, line)| line.to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!((code, same(&out), said(&done).as_str()), (Some(7), same(&seen(&plain).1), ""), "{options:?}");
     }
 }
@@ -161,7 +167,10 @@ fn without_mounts() {
     assert_eq!(done.status.code(), Some(125), "{error}");
     // One line, and one with something to type.
     let [line, hint] = error.lines().collect::<Vec<_>>()[..] else { panic!("{error}") };
-    assert!(line.starts_with("nsx: cannot make a root directory: ") && line.contains("(2) is not to be had"), "{error}");
+    assert!(
+        line.starts_with("nsx: cannot make a root directory: ") && line.contains("(2) is not to be had"),
+        "{error}"
+    );
     assert!(hint.starts_with("hint: ") && hint.contains("5.12"), "{error}");
     let done = output(without(&[], &format!("{SYS_mount_setattr}:{EPERM}")).arg("true"));
     assert_eq!(done.status.code(), Some(125));

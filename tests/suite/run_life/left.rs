@@ -23,7 +23,8 @@ impl Host {
         all.extend(cgroups());
         all.extend(links());
         all.extend(files());
-        let names = lines("/proc/net/unix").into_iter().filter_map(|line| Some(line.rsplit_once("@nsx/")?.1.to_owned()));
+        let names =
+            lines("/proc/net/unix").into_iter().filter_map(|line| Some(line.rsplit_once("@nsx/")?.1.to_owned()));
         all.extend(names.map(|name| format!("socket @nsx/{name}")));
         Host(all)
     }

@@ -32,7 +32,11 @@ fn all(code: i32, table: &[(&str, &str)]) {
 
 fn usage() {
     let groups: &[(&str, &[&str], &str)] = &[
-        ("--mem", &["1X", "x", "", "-1", "nan", "1.5.2M", "99999999999999999999"], "'--mem <SIZE>': not a number of bytes"),
+        (
+            "--mem",
+            &["1X", "x", "", "-1", "nan", "1.5.2M", "99999999999999999999"],
+            "'--mem <SIZE>': not a number of bytes",
+        ),
         ("--mem", &["0"], "'--mem <SIZE>': 0 bytes are less than a page"),
         ("--mem", &["1K"], "'--mem <SIZE>': 1024 bytes are less than a page"),
         ("--cpus", &["-1", "0", "nan", "inf", "x", "1e3", ""], "'--cpus <N>': not a number of processors"),
@@ -45,11 +49,7 @@ fn usage() {
         ("--cgroup-parent", &["/../..", "/a/../b"], "'--cgroup-parent <PATH>': the path has `..` in it"),
         ("--ulimit", &["nofile=2:1"], "'--ulimit <NAME=SOFT[:HARD]>': nofile: the soft limit is above"),
         ("--oom-score-adj", &["1001", "-1001"], "'--oom-score-adj <N>': "),
-        (
-            "--userns",
-            &["map=0:0:1,0:5:1", "map=0:0:2,1:7:1", "map=0:5:2,7:6:1"],
-            "'--userns <MODE>': ",
-        ),
+        ("--userns", &["map=0:0:1,0:5:1", "map=0:0:2,1:7:1", "map=0:5:2,7:6:1"], "'--userns <MODE>': "),
         ("--userns", &["map=", "map=0:1", "map=0:0:-1", "map=0x0:0:1"], "'--userns <MODE>': "),
         ("--userns", &["map=0:0:0"], "'--userns <MODE>': \"0:0:0\" maps no id"),
         ("--userns", &["map=0:4294967295:1"], "'--userns <MODE>': \"0:4294967295:1\" goes beyond the largest id"),
@@ -69,13 +69,22 @@ fn usage() {
     for (option, values, reason) in groups {
         for value in *values {
             let shown = value.replace('\u{1b}', "\\u{1b}");
-            let begins = [format!("error: invalid value '{value}' for {reason}"), format!("error: invalid value '{shown}' for {reason}")];
+            let begins = [
+                format!("error: invalid value '{value}' for {reason}"),
+                format!("error: invalid value '{shown}' for {reason}"),
+            ];
             let word = format!("{option}={value}");
             wrong.extend(complaint(&word, 2, &begins[0]).filter(|_| complaint(&word, 2, &begins[1]).is_some()));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    all(2, &[("--nsx-test-no-option", "error: unexpected argument '--nsx-test-no-option' found"), ("--json", "nsx: --json takes")]);
+    all(
+        2,
+        &[
+            ("--nsx-test-no-option", "error: unexpected argument '--nsx-test-no-option' found"),
+            ("--json", "nsx: --json takes"),
+        ],
+    );
     before.until_as_before("bad usage");
 }
 
@@ -141,7 +150,8 @@ fn hostile() {
     use std::os::unix::ffi::OsStrExt;
     let word = std::ffi::OsStr::from_bytes(b"/nsx-test\x1b[2J\n\xff\xe2\x80\xae");
     let dashed = |option: &str| [option.as_bytes(), word.as_bytes()].concat();
-    let options = ["--rootfs=", "--workdir=", "--net=", "--env-file=", "--cgroup-parent=", "--name=", "--mem=", "--user="];
+    let options =
+        ["--rootfs=", "--workdir=", "--net=", "--env-file=", "--cgroup-parent=", "--name=", "--mem=", "--user="];
     for option in options {
         let bytes = dashed(option);
         let done = output(nsx(&["run"]).arg(std::ffi::OsStr::from_bytes(&bytes)).arg("true"));
