@@ -1,7 +1,7 @@
 //! Building a sandbox and running a command in it: nsx's own steps, and those of the processes that it starts.
 //!
-//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made. When the first process is
-//! there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
+//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made, while the stub makes the
+//! first process, unless that is born into one of them. When it is there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -258,6 +258,9 @@ impl<'a> Sandbox<'a> {
             Err(error) => {
                 let _ = signal::send(stub, nix::libc::SIGKILL);
                 signal::reap(signals, stub);
+                // A first process finds out that nobody releases it any more, and ends.
+                drop(releases);
+                signal::reap(signals, -1);
                 return Err(error);
             }
         };
@@ -340,16 +343,18 @@ impl<'a> Sandbox<'a> {
 
     /// Does what the first process waits for.
     fn settle(&self, pid: i32, releases: &OwnedFd, hear: &mut dyn FnMut(Event)) -> Result<(), RunError> {
-        if !self.plan.has(|action| *action == Action::WriteMaps) {
-            return Ok(());
+        if self.plan.has(|action| *action == Action::WriteMaps) {
+            self.halt_before(|action| *action == Action::WriteMaps);
+            ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
+            if self.facts.maps_owners {
+                self.halt_before(|action| *action == Action::MapOwners);
+                self.map_owners(pid, hear);
+            }
         }
-        self.halt_before(|action| *action == Action::WriteMaps);
-        ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
-        if self.facts.maps_owners {
-            self.halt_before(|action| *action == Action::MapOwners);
-            self.map_owners(pid, hear);
+        if self.plan.has(|action| *action == Action::AwaitRelease) {
+            self.halt_before(|action| *action == Action::Release);
+            spawn::write_byte(releases.as_fd());
         }
-        spawn::write_byte(releases.as_fd());
         Ok(())
     }
 
