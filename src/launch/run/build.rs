@@ -310,13 +310,9 @@ impl<'a> Sandbox<'a> {
             let removed = made.remove();
             drop(life);
             let _ = signal::send(stub, nix::libc::SIGKILL);
-            signal::reap(signals, stub);
             if let Err(error) = removed {
                 hear(Event::Note(format!("left behind: {error}")));
             }
-        }
-        if let Some(error) = refused {
-            return Err(error);
         }
         let again = OnceCell::new();
         // What was called is put into words only now that somebody wants to read it.
@@ -326,7 +322,16 @@ impl<'a> Sandbox<'a> {
             let (step, call) = named.map_or((usize::MAX, Call::Step("a call")), |(step, call)| (step, call.clone()));
             Failure { step: program.step_at(place).unwrap_or(step), error: SysError::new(call, errno) }
         };
-        let ended = self.judge(watched, &program, &name, hear)?;
+        let ended = match refused {
+            Some(error) => Err(error),
+            None => self.judge(watched, &program, &name, hear),
+        };
+        drop((made, program));
+        if !detached {
+            // It has had time to end meanwhile.
+            signal::reap(signals, stub);
+        }
+        let ended = ended?;
         Ok(Outcome { ended: if detached { None } else { Some(ended) }, report, wall })
     }
 

@@ -347,7 +347,6 @@ impl Watch<'_> {
                     return settle(pid).is_err();
                 }
             }
-            // What the first process says of the command's pid, which is one of its own pid namespace.
             Report::Forked(..) => {}
         }
         false

@@ -81,7 +81,7 @@ impl Program {
     }
 
     /// Makes a child: clone(2). The child goes on with the next call, the caller where [`Program::patch`] says; the pid is kept in the
-    /// first slot.
+    /// first slot, and not reported.
     pub fn fork(&mut self) -> usize {
         let at = self.here();
         self.build(
@@ -89,7 +89,7 @@ impl Program {
             || "SIGCHLD".into(),
             libc::SYS_clone,
             &[Arg::Number(libc::SIGCHLD.into())],
-            stub::CLONE | Slot::FIRST.kept(),
+            stub::CLONE | stub::UNTOLD | Slot::FIRST.kept(),
         );
         at
     }
