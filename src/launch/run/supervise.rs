@@ -137,7 +137,8 @@ impl Watch<'_> {
         };
         let mut clock = Clock::new(self.timeout.filter(|_| !self.detach));
         let mut reports = Some(self.reports.as_fd());
-        let mut executed = Some(self.executed.as_fd());
+        // To be woken by it costs more than it tells, unless one leaves then.
+        let mut executed = self.detach.then(|| self.executed.as_fd());
         let mut unsettled = false;
         let mut continued = false;
         loop {
@@ -216,6 +217,10 @@ impl Watch<'_> {
                 }
                 unsettled = false;
             }
+        }
+        if let Some(command) = state.command.as_ref().filter(|_| !self.detach && !state.fatal) {
+            state.started = true;
+            started(command.pid);
         }
         if let Some(carrier) = &mut state.carrier {
             carrier.show_rest(self.signals, state.asked.is_some());
