@@ -33,6 +33,8 @@ complete -c nsx -n "__fish_nsx_needs_command" -s V -l version -d 'Print version'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "ls" -d 'List namespaces'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "enter" -d 'Run a command in the namespaces of another process'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "cg" -d 'Show, measure, explain and change cgroups'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "run" -d 'Run a command in namespaces of its own, under limits of its own'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "kill" -d 'End what `nsx run` has started'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s t -l type -d 'Only namespaces of this kind (can be repeated, or separated by commas)' -x -a "(__fish_complete_list , 'printf \"cgroup\nipc\nmnt\nnet\npid\ntime\nuser\nuts\\n\"')"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l where -d 'Only rows for which this is true, such as \'type == net and nprocs > 1\'' -r
@@ -312,3 +314,66 @@ complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_f
 complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s J -l json -d 'Print JSON (schema nsx.cg.change/1)'
 complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l mem -d 'Allow no more than this much memory, such as 256M (memory.max)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l mem-high -d 'Slow down what uses more memory than this (memory.high; cgroup v2 only)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l swap -d 'Allow this much swap beside the memory (memory.swap.max); 0 for none' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cpus -d 'Allow the time of so many processors, such as 1.5 or 50% (cpu.max)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cpu-weight -d 'Share of processors beside others, from 1 to 10000 (cpu.weight; the kernel\'s default: 100)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cpuset -d 'Use these processors only, such as 0-3,8 (cpuset.cpus)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l pids -d 'Allow so many processes and threads (pids.max)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l io -d 'Limit reading and writing of a disk, such as /dev/sda:rbps=10M,wiops=100 (io.max; can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l hugetlb -d 'Allow so much memory in huge pages of a size, such as 2MB:64M (hugetlb.2MB.max; can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cgroup-set -d 'Set another knob of the cgroup, such as memory.oom.group=1 (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cgroup-parent -d 'Make the cgroup in this one (default: beside the caller, where that is allowed)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l ulimit -d 'Limit a resource of each process, such as nofile=1024:4096 or core=0 (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l oom-score-adj -d 'Have the kernel kill the command sooner (up to 1000) or later (down to -1000) where memory is short' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l share -d 'Share these kinds of namespace with the caller (can be repeated, or separated by commas)' -r -f -a "cgroup\t'cgroup root directory'
+ipc\t'System V IPC, POSIX message queues'
+net\t'network devices, stacks, ports'
+pid\t'process ids'
+time\t'boot and monotonic clocks'
+uts\t'host name, NIS domain name'"
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l userns -d 'Which ids outside those inside are: auto, root, keep, host, or map=IN:OUT:COUNT,…' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l gid-map -d 'With --userns map=…: map groups in another way than users' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l user -d 'Run as this user and group of the root directory\'s, by name or number (default: root, or the caller with --userns keep or host)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l time-offset -d 'Set clocks ahead or back, such as +1d or boottime=-2h (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l hostname -d 'Set the host name (default: the name of the sandbox, else `nsx`)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l net -d 'The network: none, host, or that of a process or namespace (default: none, with the loopback device up)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cap-add -d 'Give the command more capabilities, such as NET_ADMIN, or ALL (can be repeated, or separated by commas)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cap-drop -d 'Give the command fewer capabilities; with ALL, none but those of --cap-add (can be repeated, or separated by commas)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l seccomp -d 'Which system calls are filtered' -r -f -a "default\t'those that ordinary programs do not make'
+none\t'none'"
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l rootfs -d 'Use this root directory (default: the host\'s, read-only, with empty /tmp, /var/tmp and /run, without home directories)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s v -l volume -d 'Show a file or directory of the host\'s at DST (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l tmpfs -d 'Put an empty directory in memory at DST (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s w -l workdir -d 'Start in this directory (default: where the caller is, if there is such a directory inside, else /)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l name -d 'Name the sandbox (default: it has no name, or one is made for it with --detach)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l timeout -d 'End the command after this time with SIGTERM, and with SIGKILL when GRACE is over, too (default: 10s)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l status-fd -d 'Write what becomes of the command to this descriptor, as lines of JSON' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s e -l env -d 'Set a variable; without a value, to the caller\'s (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l env-file -d 'Set the variables that are in this file (can be repeated)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l keep-fd -d 'Leave this descriptor open in the command (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l explain -d 'Print the steps, and do nothing'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s J -l json -d 'With --explain or --stats: print JSON (schemas nsx.run/1 and nsx.run.report/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l allow-new-privs -d 'Let programs such as sudo(8) gain privileges (default: no_new_privs is set)'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l unmask -d 'Show all of /proc and /sys (default: parts that tell of the host or change it are hidden or read-only)'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l read-only -d 'With --rootfs: let nothing be written to it'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l home -d 'Show home directories, read-only'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s d -l detach -d 'Do not wait for the command, and print its name, which nsx-kill(1) takes'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l stats -d 'Print what the command has used, when it has ended, to standard error'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l no-init -d 'Make the command the first process of its pid namespace (default: that is an init, which collects what has ended)'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l clear-env -d 'Take over no variable of the caller\'s but those of --env'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand kill" -s t -l time -d 'Wait so long between SIGTERM and SIGKILL' -r
+complete -c nsx -n "__fish_nsx_using_subcommand kill" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand kill" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand kill" -l now -d 'Kill at once, without SIGTERM'
+complete -c nsx -n "__fish_nsx_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand kill" -s V -l version -d 'Print version'

@@ -28,8 +28,8 @@ use ui::{ColorChoice, Ui};
 
 /// See, enter and build Linux isolation
 ///
-/// nsx shows the namespaces of a host: what is isolated from what, who is in there, and what keeps it alive; and it runs commands in
-/// them. Every answer also comes as JSON.
+/// nsx shows the namespaces of a host: what is isolated from what, who is in there, and what keeps it alive; it runs commands in them, and
+/// in new ones under limits. Every answer also comes as JSON.
 #[derive(Debug, Parser)]
 #[command(name = "nsx", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {

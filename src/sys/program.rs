@@ -49,6 +49,8 @@ struct Record {
     args: [Arg; 6],
     flags: u64,
     step: usize,
+    /// Whether it is made only where another one fails, or nobody is left.
+    aside: bool,
 }
 
 /// What becomes of a program when a call fails.
@@ -84,6 +86,7 @@ pub struct Program {
     scratch_pointers: Vec<usize>,
     inherited: Vec<RawFd>,
     step: usize,
+    aside: bool,
 }
 
 impl Default for Program {
@@ -105,6 +108,7 @@ impl Program {
             scratch_pointers: Vec::new(),
             inherited: Vec::new(),
             step: 0,
+            aside: false,
         }
     }
 
@@ -118,9 +122,15 @@ impl Program {
         self.records.len()
     }
 
-    /// Returns the calls with the steps that they belong to, in order.
+    /// Says whether the calls that are added from now on are made only where another one fails, or nobody is left: they are not shown.
+    pub fn aside(&mut self, aside: bool) {
+        self.aside = aside;
+    }
+
+    /// Returns the calls that are to be made, with the steps that they belong to, in order.
     pub fn calls(&self) -> impl Iterator<Item = (usize, &Call)> {
-        self.records.iter().map(|record| record.step).zip(self.calls.iter().flatten())
+        let shown = self.records.iter().zip(self.calls.iter().flatten()).filter(|(record, _)| !record.aside);
+        shown.map(|(record, call)| (record.step, call))
     }
 
     /// Returns the descriptors that the calls use: they have to be open where the list is run.
@@ -160,7 +170,7 @@ impl Program {
     pub(super) fn push(&mut self, call: impl FnOnce() -> Call, number: libc::c_long, args: &[Arg], flags: u64) {
         let mut all = [Arg::Number(0); 6];
         all[..args.len()].copy_from_slice(args);
-        self.records.push(Record { number, args: all, flags, step: self.step });
+        self.records.push(Record { number, args: all, flags, step: self.step, aside: self.aside });
         if let Some(calls) = &mut self.calls {
             calls.push(call());
         }

@@ -17,6 +17,8 @@ const SYS_CLONE3: libc::c_long = 435;
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
 
 const AT_RECURSIVE: libc::c_int = 0x8000;
+/// Of Linux 7.0, include/uapi/linux/mount.h.
+const OPEN_TREE_NAMESPACE: libc::c_int = 2;
 
 /// `struct mount_attr`, 32 bytes.
 #[repr(C)]
@@ -39,6 +41,17 @@ pub fn has_openat2() -> bool {
     // SAFETY: a size of nothing is refused before anything is read.
     let answer = unsafe { libc::syscall(libc::SYS_openat2, -1, c"".as_ptr(), std::ptr::null::<u64>(), 0) };
     answer == -1 && Errno::last() == Errno::EINVAL
+}
+
+/// Says whether open_tree(2) knows `OPEN_TREE_NAMESPACE`: a mount namespace that begins with a copy of a tree.
+///
+/// # Kernel
+/// Linux 7.0. Absent: `EINVAL`.
+pub fn has_tree_namespaces() -> bool {
+    let flags = OPEN_TREE_NAMESPACE | libc::O_CLOEXEC;
+    // SAFETY: the path ends with NUL, and there is no such descriptor: flags that are known lead to `EBADF`.
+    let answer = unsafe { libc::syscall(SYS_OPEN_TREE, -1, c"".as_ptr(), flags | libc::AT_EMPTY_PATH) };
+    answer == -1 && Errno::last() == Errno::EBADF
 }
 
 /// Returns the call of the mount API that is not to be had here, of those that nothing else does the work of.

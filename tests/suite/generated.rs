@@ -61,7 +61,7 @@ fn all_commands() -> Vec<Vec<String>> {
 
 fn exit_status(name: &str) -> String {
     let mut section = ".SH \"EXIT STATUS\"\n".to_owned();
-    let launches = name == "nsx-enter";
+    let launches = matches!(name, "nsx-enter" | "nsx-run");
     let all: &[Exit] = if launches { &Exit::OF_LAUNCHERS } else { &Exit::OF_VIEWS };
     for exit in all {
         let _ = writeln!(section, ".TP\n\\fB{}\\fR\n{}", exit.code(), exit.meaning().replace("--", "\\-\\-"));

@@ -55,10 +55,14 @@ mod nsenter;
 mod nsenter_process;
 // The lsns that is installed, side by side.
 mod oracle;
+// nsx run from outside: how it ends, what reaches it, what is left of it, kernels that lack something.
+mod run_life;
 // Signals, stops, timeouts, and what is left when nsx enter has gone.
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
 mod views;
+// Attacks on the sandboxes of nsx run, from inside and by what they are made of.
+mod run_isolation;
 // What nsx enter once did wrong.
 mod regressions_enter;
 // The cgroups of a sandbox.
@@ -105,9 +109,11 @@ fn modules() -> Vec<Module> {
         nsenter::module(),
         nsenter_process::module(),
         oracle::module(),
+        run_life::module(),
         signals::module(),
         regressions_enter::module(),
         run_limits::module(),
+        run_isolation::module(),
         streams::module(),
         systemd::module(),
         targets::module(),

@@ -2,6 +2,7 @@
 //! in a cgroup of the test's own.
 
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nsx::launch::run::Limits;
@@ -48,10 +49,9 @@ fn start(made: &Made, script: &str) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("read start; {script}")]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.stderr(Stdio::null()).spawn().expect("a shell");
-    for (procs, path) in made.procs.iter().chain(&made.unified_procs) {
-        let mut file = std::fs::File::from(procs.try_clone().expect("a descriptor"));
-        let written = file.write_all(child.id().to_string().as_bytes());
-        written.unwrap_or_else(|error| panic!("{}: {error}", String::from_utf8_lossy(path)));
+    for group in &made.groups {
+        let procs = format!("/proc/self/fd/{}/cgroup.procs", group.directory.as_raw_fd());
+        std::fs::write(&procs, child.id().to_string()).unwrap_or_else(|error| panic!("{}: {error}", group.label));
     }
     child.stdin.take().expect("a pipe").write_all(b"\n").expect("a reader");
     child
@@ -79,13 +79,12 @@ fn made() {
     for call in [
         format!("mkdirat({}, 0755)", folder.display()),
         format!("write({}, \"20\")", folder.join("pids.max").display()),
-        format!("openat({}, O_WRONLY)", folder.join("cgroup.procs").display()),
     ] {
         assert!(calls.contains(&call), "{call}: {calls:#?}");
     }
     let made = plan.make().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(own.read("nsx-box", "pids.max"), "20");
-    assert_eq!(made.into.is_some(), own.is_v2("pids"));
+    assert_eq!(plan.has_unified(), own.is_v2("pids"));
     assert_eq!(made.removal.len(), 1);
     made.remove().unwrap_or_else(|error| panic!("{error}"));
     assert!(is_gone(&own));
@@ -98,7 +97,6 @@ fn on_v2() {
     let made = make(&own, &["cgroup.max.depth=3"]);
     let folder = own.unified().expect("v2 is mounted").join(own.name()).join("nsx-box");
     assert_eq!(std::fs::read_to_string(folder.join("cgroup.max.depth")).expect("a knob").trim(), "3");
-    assert!(made.into.is_some() && made.procs.is_empty() && made.unified_procs.is_some());
     let before = report::before(&made);
     let script = "grep -q nsx-box /proc/self/cgroup && i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done";
     assert!(start(&made, script).wait().expect("a child").success());

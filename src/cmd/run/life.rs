@@ -15,7 +15,7 @@ use crate::launch::run::Environment;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Command options")]
 pub struct LifeArgs {
-    /// Name the sandbox (default: it has no name, or one is made for it with --detach)
+    /// Name the sandbox (default: the pid of nsx)
     ///
     /// Letters, digits, `_`, `.` and `-`, 63 at most; a letter or digit comes first.
     #[arg(long, value_name = "NAME", value_parser = value::name)]
@@ -54,7 +54,7 @@ pub struct LifeArgs {
     #[arg(long, value_name = "FILE", value_parser = value::path())]
     pub env_file: Vec<PathBuf>,
 
-    /// Take over no variable of the caller's but those of --env
+    /// Take over no variable (default: TERM, LANG, LC_*, PATH and the like are the caller's)
     #[arg(long)]
     pub clear_env: bool,
 

@@ -69,7 +69,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "KNOB=VALUE", value_parser = knob)]
     pub cgroup_set: Vec<Asked>,
 
-    /// Make the cgroup in this one (default: beside the caller, where that is allowed)
+    /// Make the cgroup in this one (default: in the caller's own on cgroup v1, beside it on v2)
     ///
     /// A path in its hierarchy, such as /system.slice, or a directory below a mount of it. With this alone, the command gets a cgroup
     /// without limits.

@@ -36,7 +36,7 @@ pub struct RootArgs {
     #[arg(long, value_name = "DST[:size=SIZE]", value_parser = value::tmpfs())]
     pub tmpfs: Vec<Tmpfs>,
 
-    /// Start in this directory (default: where the caller is, if there is such a directory inside, else /)
+    /// Start in this directory (default: where the caller is, if that is there inside, else the home directory, else /)
     #[arg(short = 'w', long, value_name = "DIR", value_parser = value::absolute())]
     pub workdir: Option<PathBuf>,
 }

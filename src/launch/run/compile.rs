@@ -93,8 +93,7 @@ pub fn compile(
     by_shell: Option<&CString>,
     halt_at: Option<usize>,
 ) -> Result<Program, EnterError> {
-    let mut compiler =
-        Compiler { plan, request, wiring, program, clone: None, ended: None, fork: None };
+    let mut compiler = Compiler { plan, request, wiring, program, clone: None, ended: None, fork: None };
     for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.who != Who::Nsx) {
         compiler.program.begin(index);
         if halt_at == Some(index) && !matches!(step.action, Action::Serve | Action::CleanUp) {
@@ -185,6 +184,10 @@ impl Compiler<'_> {
                     program.open_tree(&inside(name)?, true, slot, Otherwise::Stop);
                     program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
                 }
+            }
+            Action::EnterCopy => program.enter_copy(),
+            Action::ProtectCopy => {
+                program.set_attributes_of_all(MountAttributes { read_only: true, ..PLAIN });
             }
             Action::TakeProc { shared } => self.take("proc", DATA, PROC, *shared),
             Action::TakeSys { shared } => {
@@ -342,8 +345,10 @@ impl Compiler<'_> {
         let instead = program.here() + 5;
         program.make_file_system(&known(kind), None, attributes, slot, Otherwise::GoTo(instead));
         let done = program.jump();
+        program.aside(true);
         program.open_tree(&there, true, slot, Otherwise::Stop);
         program.set_attributes(slot, attributes);
+        program.aside(false);
         program.patch(done, program.here());
     }
 

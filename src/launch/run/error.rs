@@ -138,9 +138,11 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::EnterNet => "cannot enter the network namespace".to_owned(),
         Action::Clone { .. } | Action::Unshare(_) => "cannot make namespaces".to_owned(),
         Action::WriteOwnMap { .. } | Action::WriteMaps => "cannot write the id maps".to_owned(),
-        Action::TakeRoot { .. } | Action::MakeRoot { .. } | Action::ChangeRoot => {
-            "cannot make the root directory".to_owned()
-        }
+        Action::TakeRoot { .. }
+        | Action::MakeRoot { .. }
+        | Action::EnterCopy
+        | Action::ProtectCopy
+        | Action::ChangeRoot => "cannot make the root directory".to_owned(),
         Action::TakeProc { .. } | Action::MountProc => "cannot mount /proc".to_owned(),
         Action::TakeSys { .. } | Action::MountSys => "cannot mount /sys".to_owned(),
         Action::MountCgroups => "cannot mount /sys/fs/cgroup".to_owned(),

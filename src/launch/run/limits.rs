@@ -249,7 +249,6 @@ fn add(
     for write in set::writes(&asked, &fresh(&parent), &path)? {
         plan.acts.push(Act::Write { group: index, write, inherited: false });
     }
-    plan.acts.push(Act::Procs(index));
     plan.groups.push(Group::new(parent, path, &plan.name));
     Ok(())
 }

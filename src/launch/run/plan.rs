@@ -103,6 +103,7 @@ impl Maker<'_> {
         }
         let later = self.later(created);
         let kinds: KindSet = created.iter().filter(|kind| !later.contains(*kind)).collect();
+        let kinds = if self.copies() { kinds.without(NsKind::Mnt) } else { kinds };
         let clone3 = self.facts.clone3;
         let into_cgroup = self.facts.cgroups.iter().position(|v1| !v1).filter(|_| clone3);
         let why = match (clone3, into_cgroup) {
@@ -111,6 +112,12 @@ impl Maker<'_> {
             (false, _) => "all at once; clone3(2) is not to be had here",
         };
         self.step(Action::Clone { kinds, into_cgroup, clone3 }, why);
+    }
+
+    /// Says whether the root directory is a copy of the host's mounts that is entered as a mount namespace.
+    fn copies(&self) -> bool {
+        let host = matches!(&self.facts.root, RootFacts::Tree(Origin::Path(path)) if path == b"/");
+        host && self.facts.tree_namespaces && matches!(self.request.root, Root::Host { .. })
     }
 
     /// Returns the cgroups that nobody is born into: all of v1, and that of v2 without clone3(2).
@@ -147,6 +154,10 @@ impl Maker<'_> {
             Root::Directory { read_only, .. } => *read_only,
         };
         match &self.facts.root {
+            RootFacts::Tree(_) if self.copies() => {
+                let why = "a mount namespace of its own, whose root it is from the start: pivot_root(2) would look at every process of the host";
+                self.step(Action::EnterCopy, why);
+            }
             RootFacts::Tree(origin) => {
                 let why = if read_only {
                     "nothing is written to it, no suid program and no device node works in it"
@@ -230,10 +241,14 @@ impl Maker<'_> {
     }
 
     fn mounts(&mut self, created: KindSet) {
-        self.step(
-            Action::ChangeRoot,
-            "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached",
-        );
+        if self.copies() {
+            let why = "nothing is written to it, no suid program and no device node works in it; devices have been taken before";
+            self.step(Action::ProtectCopy, why);
+        } else {
+            let why =
+                "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached";
+            self.step(Action::ChangeRoot, why);
+        }
         self.step(Action::MountProc, "");
         if self.facts.sys {
             self.step(Action::MountSys, "");

@@ -91,6 +91,10 @@ pub enum Action {
         /// Symbolic links: name, target.
         links: Vec<(Vec<u8>, Vec<u8>)>,
     },
+    /// Enters a new mount namespace that is a copy of the host's mounts, without a change of the root directory.
+    EnterCopy,
+    /// Has nothing written to that copy.
+    ProtectCopy,
     /// Makes procfs of the new pid namespace; where it may not be, the one that is there is shown.
     TakeProc {
         /// Whether it is the one that is there.
@@ -343,6 +347,8 @@ pub struct Facts {
     pub cgroups: Vec<bool>,
     /// Whether there is clone3(2).
     pub clone3: bool,
+    /// Whether a mount namespace can begin as a copy of mounts.
+    pub tree_namespaces: bool,
     /// What will be the root directory.
     pub root: RootFacts,
     /// What is shown.

@@ -195,7 +195,9 @@ impl Program {
         let args = [self.fd(pipe), Arg::Word(Slot::SECOND), Arg::Number(1)];
         self.push(|| Call::Read(b"the pipe from nsx".to_vec()), libc::SYS_read, &args, Slot::FIRST.kept());
         let come = self.jump_if(Slot::FIRST, 1);
+        self.aside(true);
         self.exit(1);
+        self.aside(false);
         let here = self.here();
         self.patch(come, here);
     }

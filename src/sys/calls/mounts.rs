@@ -157,10 +157,48 @@ impl Program {
             self.text(path),
             Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
         ];
-        self.push(|| Call::MoveMount(path.to_bytes().to_vec()), SYS_MOVE_MOUNT, &args, Program::flags(otherwise) | flags);
+        self.push(
+            || Call::MoveMount(path.to_bytes().to_vec()),
+            SYS_MOVE_MOUNT,
+            &args,
+            Program::flags(otherwise) | flags,
+        );
         if let MountTree::Slot(slot) = tree {
             self.close_slot(slot);
         }
+    }
+
+    /// Enters a new mount namespace that begins with a copy of the present mounts, with nothing above them: open_tree(2) with
+    /// `OPEN_TREE_NAMESPACE`, setns(2). No root directory is changed, so the kernel looks at no other process for it.
+    ///
+    /// # Kernel
+    /// Linux 7.0.
+    pub fn enter_copy(&mut self) {
+        const OPEN_TREE_NAMESPACE: i64 = 2;
+        const AT_RECURSIVE: i64 = 0x8000;
+        let flags = OPEN_TREE_NAMESPACE | AT_RECURSIVE | i64::from(libc::O_CLOEXEC);
+        let args = [Arg::Number(libc::AT_FDCWD.into()), self.bytes(b"/\0"), Arg::Number(flags)];
+        let text = || "/, OPEN_TREE_NAMESPACE|AT_RECURSIVE".to_owned();
+        self.build("open_tree", text, SYS_OPEN_TREE, &args, Slot::FIRST.kept());
+        let args = [Arg::Word(Slot::FIRST), Arg::Number(libc::CLONE_NEWNS.into())];
+        self.build("setns", || "the copy, CLONE_NEWNS".to_owned(), libc::SYS_setns, &args, stub::LOAD);
+        self.close_slot(Slot::FIRST);
+        self.chdir_root();
+    }
+
+    /// Changes the attributes of all mounts, as [`Program::set_attributes`] does those of a tree.
+    pub fn set_attributes_of_all(&mut self, attributes: MountAttributes) {
+        const AT_RECURSIVE: i64 = 0x8000;
+        let words = [attributes.bits(), 0, libc::MS_PRIVATE, 0];
+        let args = [
+            Arg::Number(libc::AT_FDCWD.into()),
+            self.bytes(b"/\0"),
+            Arg::Number(AT_RECURSIVE),
+            self.words(&words),
+            Arg::Number(size_of_val(&words) as i64),
+        ];
+        let text = || format!("/, AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
+        self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, 0);
     }
 
     /// Makes a tree of mounts the root directory, and lets go of the old one: move_mount(2), fchdir(2), pivot_root(2), umount2(2). See

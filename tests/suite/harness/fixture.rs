@@ -9,6 +9,7 @@ mod attack;
 mod cgroup;
 mod enter;
 mod fuse;
+mod probe;
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -30,6 +31,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Some("look") => return enter::look(&arguments[1..]),
         Some("reaper") => return enter::reaper(Path::new(&arguments[1]), &arguments[2..]),
         Some("tiocsti") => return attack::tiocsti(),
+        Some("probe") => return probe::main(&arguments[1..]),
         // In a user namespace that maps nobody.
         Some("wait") => {
             wait();
@@ -337,9 +339,10 @@ fn zombie() {
 }
 
 /// Runs a command on a kernel that lacks something: `without CALL,… COMMAND…`. A call is the number of a system call, which is answered
-/// with ENOSYS, or `NUMBER@ARGUMENT=VALUE:ERRNO`, which is answered so when that argument (from 0) has that value.
+/// with ENOSYS; `NUMBER:ERRNO`; or `NUMBER@ARGUMENT=VALUE:ERRNO`, which is answered so when that argument (from 0) has that value, and
+/// `NUMBER@ARGUMENT&VALUE:ERRNO`, when it has one of these bits.
 fn without(arguments: &[OsString]) -> ExitCode {
-    use nix::libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
+    use nix::libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
     use nix::libc::{ENOSYS, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO};
     use std::os::unix::process::CommandExt;
 
@@ -351,19 +354,19 @@ fn without(arguments: &[OsString]) -> ExitCode {
     let number = |text: &str| -> u32 { text.parse().unwrap_or_else(|_| panic!("{text} is no number")) };
     let mut filter = Vec::new();
     for call in arguments[0].to_str().expect("UTF-8").split(',') {
-        match call.split_once('@') {
-            None => filter.extend([load(0), equal(number(call), 1), answer(ENOSYS as u32)]),
+        let (what, errno) = call.split_once(':').map_or((call, ENOSYS as u32), |(what, errno)| (what, number(errno)));
+        match what.split_once('@') {
+            None => filter.extend([load(0), equal(number(what), 1), answer(errno)]),
             Some((call, condition)) => {
-                let (argument, rest) = condition.split_once('=').expect("ARGUMENT=VALUE");
-                let (value, errno) = rest.split_once(':').expect("VALUE:ERRNO");
+                let (argument, value, compare) = match condition.split_once('&') {
+                    Some((argument, bits)) => (argument, bits, BPF_JSET),
+                    None => {
+                        condition.split_once('=').map(|(argument, value)| (argument, value, BPF_JEQ)).expect("= or &")
+                    }
+                };
+                let matches = instruction(BPF_JMP | compare | BPF_K, 0, 1, number(value));
                 let load_argument = load(16 + 8 * number(argument));
-                filter.extend([
-                    load(0),
-                    equal(number(call), 3),
-                    load_argument,
-                    equal(number(value), 1),
-                    answer(number(errno)),
-                ]);
+                filter.extend([load(0), equal(number(call), 3), load_argument, matches, answer(errno)]);
             }
         }
     }

@@ -7,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema of a document that nsx prints.
-const SCHEMAS: [&str; 8] = [
+const SCHEMAS: [&str; 10] = [
     include_str!("../../schema/cg-change.json"),
     include_str!("../../schema/cg-ls.json"),
     include_str!("../../schema/cg-path.json"),
@@ -16,6 +16,8 @@ const SCHEMAS: [&str; 8] = [
     include_str!("../../schema/columns.json"),
     include_str!("../../schema/enter.json"),
     include_str!("../../schema/ls.json"),
+    include_str!("../../schema/run-report.json"),
+    include_str!("../../schema/run.json"),
 ];
 
 /// Parses a document, and holds it against the schema that its key `schema` names.

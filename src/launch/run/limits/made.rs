@@ -42,12 +42,6 @@ pub struct MadeGroup {
 /// The cgroups of a sandbox. They stay until [`Made::remove`].
 #[derive(Default)]
 pub struct Made {
-    /// The directory of that of v2, to begin in it: `CLONE_INTO_CGROUP` of clone3(2).
-    pub into: Option<OwnedFd>,
-    /// `cgroup.procs` of each cgroup of v1, open for writing, with its path for messages.
-    pub procs: Vec<(OwnedFd, Vec<u8>)>,
-    /// The same of that of v2, for where nobody can begin in it.
-    pub unified_procs: Option<(OwnedFd, Vec<u8>)>,
     /// What has to be removed in the end: names of directories in directories.
     pub removal: Vec<(OwnedFd, CString)>,
     /// The cgroups themselves.
@@ -66,7 +60,6 @@ enum What<'p> {
     Make,
     Write(&'p Write),
     Found(&'p Write, Vec<u8>),
-    Procs,
     Copy,
 }
 
@@ -103,17 +96,6 @@ impl CgroupPlan {
                 let (group, made) = (&self.groups[*group], &made.groups[*group]);
                 set(made.directory.as_fd(), group, write)
             }
-            Act::Procs(group) => {
-                let (group, one) = (&self.groups[*group], &made.groups[*group]);
-                let path = group.file("cgroup.procs");
-                let failed = |errno| Failure::new(group, What::Procs, Call::Openat(path.clone()), errno);
-                let procs = cgroupfs::open_write(one.directory.as_fd(), c"cgroup.procs").map_err(failed)?;
-                match group.version {
-                    Version::V1 => made.procs.push((procs, path)),
-                    Version::V2 => made.unified_procs = Some((procs, path)),
-                }
-                Ok(())
-            }
         }
     }
 
@@ -127,16 +109,11 @@ impl CgroupPlan {
         cgroupfs::mkdir(parent.as_fd(), &self.name)
             .map_err(failed(What::Make, Call::Mkdirat(group.directory.clone())))?;
         let opened = dir::open_dir(parent.as_fd(), &self.name)
-            .map_err(failed(What::Make, Call::Openat(group.directory.clone())))
-            .and_then(|directory| match group.version {
-                Version::V1 => Ok((directory, None)),
-                Version::V2 => copy(&directory).map(|again| (directory, Some(again))),
-            });
-        let (directory, into) = opened.inspect_err(|_| {
+            .map_err(failed(What::Make, Call::Openat(group.directory.clone())));
+        let directory = opened.inspect_err(|_| {
             // It is not among those that are undone yet.
             let _ = cgroupfs::rmdir(parent.as_fd(), &self.name);
         })?;
-        made.into = made.into.take().or(into);
         made.removal.push((again, self.name.clone()));
         made.groups.push(MadeGroup {
             directory,
@@ -209,7 +186,7 @@ impl<'p> Failure<'p> {
                 Some(error.clone()),
             ),
             What::Write(write) => plain(Intent::Set(write.knob.clone()), Some(error.clone())),
-            What::Make | What::Procs => plain(Intent::Create, Some(error.clone())),
+            What::Make => plain(Intent::Create, Some(error.clone())),
         };
         let Ok((_, cgroups)) = hierarchies() else { return unknown.into() };
         let open = |path: &[u8]| Cgroup::open(&cgroups, group.hierarchy, path).ok();

@@ -77,8 +77,6 @@ pub(super) enum Act {
     Make(usize),
     /// A value is written to one of its files, and read back.
     Write { group: usize, write: Write, inherited: bool },
-    /// Its `cgroup.procs` is opened, for whoever is to be in it.
-    Procs(usize),
 }
 
 /// A step as it is printed: system calls, and why they are made.
@@ -144,7 +142,7 @@ impl CgroupPlan {
 
     fn step(&self, act: &Act) -> Step {
         let group = &self.groups[match act {
-            Act::HandOn { group, .. } | Act::Make(group) | Act::Write { group, .. } | Act::Procs(group) => *group,
+            Act::HandOn { group, .. } | Act::Make(group) | Act::Write { group, .. } => *group,
         }];
         let file = |file: &str| text(&group.file(file));
         let (calls, why) = match act {
@@ -168,15 +166,6 @@ impl CgroupPlan {
                 match inherited {
                     true => format!("without {} no process can be in it: those of the cgroup above", write.file),
                     false => format!("the limit {}", write.knob),
-                },
-            ),
-            Act::Procs(_) => (
-                vec![format!("openat({}, O_WRONLY)", file("cgroup.procs"))],
-                match group.version {
-                    Version::V1 => "the first process of the sandbox is put into it by this".to_owned(),
-                    Version::V2 => {
-                        "where clone3(CLONE_INTO_CGROUP) cannot be, the first process is put into it by this".to_owned()
-                    }
                 },
             ),
         };

@@ -1,0 +1,186 @@
+//! Ways back through mounts and namespaces: to the host's root directory, to its namespaces, to what is masked, to its cgroups
+//! (CVE-2022-0492; launch.md 3.1).
+
+use super::place::{self, Caller, Tree, callers, probe};
+use crate::harness::{Need, Test, inode_of, nsx, output, test, text};
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("run_isolation::no_namespace_of_the_host_can_be_entered", &[], namespaces),
+        test("run_isolation::no_way_leads_back_to_the_root_directory", &[], root),
+        test("run_isolation::what_is_masked_stays_so", &[], masks),
+        test("run_isolation::what_is_masked_stays_so_in_a_user_namespace_made_inside", &[], masks_below),
+        test("run_isolation::who_may_undo_masks_is_told", &[], note),
+        test("run_isolation::the_cgroups_of_the_host_are_out_of_reach", &[], cgroups),
+        test("run_isolation::a_sandbox_in_a_sandbox_is_no_way_out", &[Need::Root], nested),
+    ]
+}
+
+fn namespaces() {
+    let host = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+    let host: Vec<String> = host.iter().map(|kind| format!("[{}]", inode_of(std::process::id(), kind))).collect();
+    for (caller, options) in place::all_ways() {
+        let said = probe(caller, &options, &["namespaces"]);
+        said.is("own.mnt", &[said.get("own.mnt")]);
+        for (what, link) in said.iter() {
+            assert!(
+                !host.iter().any(|inode| link.ends_with(inode)),
+                "{caller:?} {options:?}: {what} is the host's {link}"
+            );
+        }
+        said.all("1.", &["refused"]);
+        assert!(
+            said.iter().all(|(what, result)| !what.starts_with("enter.1.") || result != "ok"),
+            "{caller:?} {options:?}"
+        );
+    }
+}
+
+/// With a root directory of its own, so that whatever is of the host's says so. Then with what is needed to undo mounts.
+fn root() {
+    let tree = Tree::new();
+    let canary = tree.canary.path.join("sub/deep/file");
+    let canary = canary.to_str().expect("UTF-8");
+    for (caller, options) in place::all_ways()
+        .into_iter()
+        .chain(callers().into_iter().map(|caller| (caller, vec!["--cap-add", "SYS_ADMIN"])))
+    {
+        let options = [&["--rootfs", tree.path(), "-v", "/usr:/usr:ro"][..], &options].concat();
+        let said = probe(caller, &options, &["root", canary]);
+        said.all("canary.", &["absent"]);
+        let admin = options.contains(&"--cap-add");
+        if admin {
+            // Nothing lies below the root directory: it is the mount namespace's own.
+            said.is("setns.first", &["ok"]);
+            said.is("umount.first", &["EINVAL"]);
+            said.is("umount.second", &["EINVAL"]);
+        } else {
+            said.all("setns.", &["EPERM"]);
+            said.all("umount.", &["EPERM"]);
+        }
+        said.is("chroot", &["ok"]);
+    }
+    tree.canary.is_untouched("ways back");
+}
+
+fn still_masked(said: &place::Said) {
+    said.all("hidden.", &["yes"]);
+    said.is("writable./proc/sys/kernel/core_pattern", &["EROFS", "EACCES"]);
+    said.is("writable./proc/sys/vm/swappiness", &["EROFS", "EACCES"]);
+    said.is("writable./sys/kernel/mm/ksm/run", &["EROFS", "EACCES", "ENOENT"]);
+    for path in ["/nsx-test-written", "/etc/nsx-test-written", "/usr/nsx-test-written"] {
+        said.is(&format!("writable.{path}"), &["EROFS", "EACCES"]);
+    }
+}
+
+fn masks() {
+    for caller in callers() {
+        let said = probe(caller, &[], &["masks"]);
+        for what in ["umount.", "remount.", "move.", "new.", "bind."] {
+            said.all(what, &["EPERM"]);
+        }
+        still_masked(&said);
+    }
+}
+
+fn masks_below() {
+    for caller in callers() {
+        for options in [&[][..], &["--user", "0"], &["--seccomp", "none"], &["--allow-new-privs"]] {
+            let said = probe(caller, options, &["masks-in-a-user-namespace"]);
+            said.is("unshare", &["ok"]);
+            said.is("uid_map", &["ok"]);
+            // They belong to the user namespace above, and come as one: see "Restrictions on mount namespaces" in mount_namespaces(7).
+            said.all("umount.", &["EINVAL", "EPERM"]);
+            for path in ["/", "/proc", "/proc/sys", "/proc/acpi", "/sys", "/sys/firmware"] {
+                if std::path::Path::new(path).exists() {
+                    said.is(&format!("remount.{path}"), &["EPERM", "EINVAL"]);
+                }
+            }
+            said.is("move./proc", &["EINVAL", "EPERM"]);
+            said.is("bind./proc", &["EINVAL"]);
+            said.is("bind./", &["EINVAL"]);
+            said.is("new.proc", &["EPERM", "EINVAL"]);
+            said.is("new.sysfs", &["EPERM"]);
+            still_masked(&said);
+        }
+    }
+}
+
+fn note() {
+    for caller in callers() {
+        for (options, told) in [(&[][..], false), (&["--cap-add", "SYS_ADMIN"], true), (&["--cap-add", "ALL"], true)] {
+            let mut command = nsx(&["run"]);
+            let done = output(place::by(caller, &mut command).args(options).arg("true"));
+            let error = text(&done.stderr);
+            assert_eq!(done.status.code(), Some(0), "{caller:?} {options:?}: {error}");
+            assert_eq!(error.contains("can undo mounts"), told, "{caller:?} {options:?}: {error}");
+        }
+    }
+    // And then they can be undone, but not what the host's /proc/sys is writable by.
+    for caller in callers() {
+        let said = probe(caller, &["--cap-add", "ALL"], &["masks"]);
+        said.is("umount./proc/sys", &["ok", "EINVAL"]);
+        for path in ["/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness"] {
+            said.is(&format!("writable.{path}"), &["EROFS", "EACCES"]);
+        }
+        for path in ["/nsx-test-written", "/etc/nsx-test-written", "/usr/nsx-test-written"] {
+            said.is(&format!("writable.{path}"), &["EROFS", "EACCES"]);
+        }
+    }
+}
+
+fn cgroups() {
+    for (caller, options) in place::all_ways() {
+        for limits in [&[][..], &["--pids", "100"]] {
+            if caller == Caller::User && !limits.is_empty() {
+                // An ordinary user may have no cgroup to make one in.
+                continue;
+            }
+            let options = [&options[..], limits].concat();
+            let said = probe(caller, &options, &["cgroups"]);
+            let admin = options.contains(&"--cap-add");
+            if !admin {
+                said.all("unshare", &["EPERM"]);
+                said.all("mount.", &["EPERM"]);
+            }
+            for (what, result) in said.iter() {
+                let reaches =
+                    ["release_agent.", "procs.", "limit.", "make.", "notify."].iter().any(|one| what.starts_with(one));
+                assert!(
+                    !(reaches || what.starts_with("/sys/")) || result != "ok",
+                    "{caller:?} {options:?}: {what} is {result}"
+                );
+            }
+        }
+    }
+}
+
+fn nested() {
+    nested_of(Caller::Root);
+}
+
+fn nested_of(caller: Caller) {
+    let shown = format!("{}:/run/nsx:ro", crate::harness::nsx_path().display());
+    let tree = Tree::new();
+    let canary = tree.canary.path.join("sub/deep/file");
+    let inner_suite = format!("{}:{}:ro", place::PROBE, place::PROBE);
+    let run = |words: &[&str]| {
+        let mut command = place::run_as(caller, &["-v", &shown]);
+        let done = place::finish(
+            command.args(["/run/nsx", "run", "-v", &inner_suite, place::PROBE, "fixture", "probe"]).args(words),
+        );
+        assert_eq!(done.code, Some(0), "{caller:?} {words:?}: {}{}", done.out, done.err);
+        (place::Said::parse(&format!("nested {caller:?} {words:?}"), &done.out), done.err)
+    };
+    let (said, error) = run(&["masks"]);
+    still_masked(&said);
+    assert!(error.contains("note: /proc shows the processes outside, too"), "{error}");
+    let (said, _) = run(&["root", canary.to_str().expect("UTF-8")]);
+    said.all("canary.", &["absent"]);
+    let (said, _) = run(&["status", "Seccomp", "Seccomp_filters", "NoNewPrivs"]);
+    said.is("Seccomp_filters", &["2"]);
+    said.is("NoNewPrivs", &["1"]);
+    let (said, _) = run(&["keys"]);
+    said.all("", &["EPERM"]);
+    tree.canary.is_untouched("a sandbox in a sandbox");
+}

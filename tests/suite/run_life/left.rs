@@ -1,0 +1,114 @@
+//! What is on the host that nsx run could have left there.
+//!
+//! Others make and remove such things, too, all the time. So what counts as left behind is what was not there before, and is there however
+//! often one looks.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::super::harness::group::mounts;
+use super::super::harness::ls_json;
+
+/// After so long nobody is on the way out any more.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Everything that could have been left, a line each.
+pub(super) struct Host(BTreeSet<String>);
+
+impl Host {
+    pub(super) fn look() -> Host {
+        let mut all = BTreeSet::new();
+        all.extend(processes());
+        all.extend(lines("/proc/self/mountinfo").into_iter().map(|line| format!("mount {line}")));
+        all.extend(cgroups());
+        all.extend(links());
+        all.extend(files());
+        let names =
+            lines("/proc/net/unix").into_iter().filter_map(|line| Some(line.rsplit_once("@nsx/")?.1.to_owned()));
+        all.extend(names.map(|name| format!("socket @nsx/{name}")));
+        Host(all)
+    }
+
+    /// User namespaces, too, which takes longer.
+    pub(super) fn look_closely() -> Host {
+        let Host(mut all) = Host::look();
+        let document = ls_json(&["-t", "user"]);
+        let found = document["namespaces"].as_array().expect("namespaces");
+        all.extend(found.iter().map(|namespace| format!("user namespace {}", namespace["ns"])));
+        Host(all)
+    }
+
+    /// Waits until there is nothing more than there was then.
+    pub(super) fn until_as_before(&self, what: &str) {
+        self.until(what, Host::look);
+    }
+
+    pub(super) fn until_as_before_closely(&self, what: &str) {
+        self.until(what, Host::look_closely);
+    }
+
+    fn until(&self, what: &str, look: impl Fn() -> Host) {
+        let begin = Instant::now();
+        let mut left: BTreeSet<String> = look().0.difference(&self.0).cloned().collect();
+        while !left.is_empty() {
+            assert!(begin.elapsed() < PATIENCE, "left behind, {what}: {left:#?}");
+            std::thread::yield_now();
+            let now = look().0;
+            left.retain(|one| now.contains(one));
+        }
+    }
+}
+
+fn lines(path: &str) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+}
+
+/// Processes that are nsx's, or that it has killed and nobody has reaped.
+fn processes() -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("/proc");
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let one = |pid: u32| {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let stat = nsx::proc::parse::stat(&stat)?;
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let is_ours = arguments.starts_with(b"nsx: sandbox") || stat.comm.starts_with(b"nsx-");
+        is_ours.then(|| format!("process {pid} of {}", stat.start_time_ticks))
+    };
+    pids.filter_map(one).collect()
+}
+
+/// Cgroups of sandboxes, in all hierarchies.
+fn cgroups() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = mounts().into_iter().map(|(.., point)| point).collect();
+    while let Some(folder) = folders.pop() {
+        // It may have gone.
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with("nsx-")) {
+                found.push(format!("cgroup {}", entry.path().display()));
+            }
+            folders.push(entry.path());
+        }
+    }
+    found
+}
+
+/// Network devices of the host's.
+fn links() -> Vec<String> {
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    entries.map(|entry| format!("link {}", entry.file_name().display())).collect()
+}
+
+/// Files where temporary ones are made; not those of tests.
+fn files() -> Vec<String> {
+    let folders = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
+    let entries = folders.into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let is_foreign = |name: &str| !name.contains("nsx") || name.starts_with("nsx-test-");
+    entries
+        .filter(|entry| !is_foreign(&entry.file_name().to_string_lossy()))
+        .map(|entry| format!("file {}", entry.path().display()))
+        .collect()
+}

@@ -1,0 +1,352 @@
+//! nsx run on a terminal: job control, keys, sizes, the terminal inside, pipelines, and the caller's settings afterwards.
+//!
+//! What is waited for is never what was typed, because that is shown, too: `run-$((1+1))` is typed, and `run-2` is waited for. See pty(7).
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use nix::libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1};
+
+use super::super::harness::terminal::{CTRL_C, CTRL_D, CTRL_Z, Terminal, marked, state, until_so};
+use super::super::harness::{Need, Test, nsx, nsx_path, test};
+use super::{both_keepers, new_mark, send};
+
+const BASH: &[Need] = &[Need::Tool("bash")];
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("run_life::a_shell_inside_has_job_control", BASH, shell_inside),
+        test("run_life::a_plain_sh_takes_commands_and_ctrl_d", &[], plain_shell),
+        test("run_life::nsx_is_a_job_of_the_shell_outside", BASH, shell_outside),
+        test("run_life::ctrl_z_and_sigcont_go_around_as_often_as_one_likes", &[], stop),
+        test("run_life::keys_end_a_plain_command", &[], keys_that_end),
+        test("run_life::the_size_inside_is_the_one_outside", &[], sizes),
+        test("run_life::the_terminal_is_of_the_devpts_inside", &[], names),
+        test("run_life::the_settings_are_the_callers_again", &[], settings),
+        test("run_life::the_settings_come_back_after_a_signal_to_nsx", &[], settings_after_signal),
+        test("run_life::the_settings_come_back_after_a_kill_of_whoever_is_inside", &[], settings_after_kill),
+        test("run_life::a_pipeline_reads_and_writes_past_the_terminal", &[], pipelines),
+        test("run_life::a_hangup_ends_the_session", BASH, hangup),
+        test("run_life::a_kill_of_nsx_ends_the_session", BASH, killed),
+        test("run_life::whoever_holds_the_terminal_does_not_keep_nsx", &[], background),
+        test("run_life::all_output_is_shown_before_the_end", &[], much_output),
+    ]
+}
+
+/// A bash that asks for commands with `ask> ` and reads no files of anybody.
+const SHELL: [&str; 4] = ["bash", "--norc", "--noprofile", "--noediting"];
+
+/// A command that says `run-2`, and `<LINE>` for each line.
+const REPEAT: &str = "echo run-$((1+1)); while read line; do echo \"<$line>\"; done; echo over-$((1+1)); exit 5";
+
+const WAYS: [&[&str]; 2] = [&[], &["--no-init"]];
+
+fn start(options: &[&str], command: &[&str]) -> Terminal {
+    Terminal::start(nsx(&["run"]).args(options).args(command))
+}
+
+fn shell_inside() {
+    for options in WAYS {
+        let mut terminal = Terminal::start(nsx(&["run"]).args(options).args(["-e", "PS1=ask> "]).args(SHELL));
+        let greeting = terminal.until("ask> ");
+        assert!(!greeting.contains("job control"), "{options:?}: {greeting}");
+        for round in 0..2 {
+            terminal.keys(&format!("sh -c '{REPEAT}'\n"));
+            terminal.until("run-2");
+            terminal.keys(CTRL_Z);
+            terminal.until("Stopped");
+            terminal.until("ask> ");
+            // It is the job that has stopped, and nobody else.
+            assert_ne!(state(terminal.child.id()), Some('T'), "{round}");
+            terminal.keys("jobs | wc -l | sed 's/^/jobs-/'\n");
+            terminal.until("jobs-1");
+            terminal.keys("fg\n");
+            terminal.keys("one\n");
+            terminal.until("<one>");
+            terminal.keys(CTRL_C);
+            terminal.until("ask> ");
+            terminal.keys("echo code-$?-\n");
+            terminal.until("code-130-");
+            terminal.until("ask> ");
+        }
+        terminal.keys("exit 7\n");
+        assert_eq!(terminal.end().0.code(), Some(7), "{options:?}");
+        assert_eq!(terminal.settings(), terminal.before, "{options:?}");
+    }
+}
+
+fn plain_shell() {
+    for options in WAYS {
+        let mut terminal = Terminal::start(nsx(&["run"]).args(options).args(["-e", "PS1=ask> ", "sh", "-i"]));
+        let greeting = terminal.until("ask> ");
+        assert!(!greeting.contains("job control"), "{options:?}: {greeting}");
+        terminal.keys("sleep 1000\n");
+        terminal.until("sleep 1000");
+        terminal.keys(CTRL_C);
+        terminal.until("ask> ");
+        terminal.keys("(exit 4)\n");
+        terminal.until("ask> ");
+        terminal.keys(CTRL_D);
+        assert_eq!(terminal.end().0.code(), Some(4), "{options:?}");
+        assert_eq!(terminal.settings(), terminal.before, "{options:?}");
+    }
+}
+
+fn words(options: &str) -> String {
+    format!("{} run {options}", nsx_path().display())
+}
+
+fn shell_outside() {
+    let [shell, options @ ..] = SHELL;
+    for way in ["", "--no-init"] {
+        let mut terminal = Terminal::start(Command::new(shell).args(options).env("PS1", "ask> "));
+        terminal.until("ask> ");
+        let before = terminal.before.clone();
+        terminal.keys(&format!("{} sh -c '{REPEAT}'\n", words(way)));
+        terminal.until("run-2");
+        for round in 0..3 {
+            terminal.keys(CTRL_Z);
+            terminal.until("Stopped");
+            terminal.until("ask> ");
+            assert_eq!(terminal.settings(), before, "{way} {round}: those of the shell");
+            terminal.keys("fg\n");
+            terminal.keys("one\n");
+            terminal.until("<one>");
+        }
+        terminal.keys(CTRL_C);
+        terminal.until("ask> ");
+        terminal.keys("echo code-$?-\n");
+        terminal.until("code-130-");
+        assert_eq!(terminal.settings(), before, "{way}");
+        terminal.keys("exit\n");
+        terminal.end();
+    }
+}
+
+fn stop() {
+    for options in WAYS {
+        let mut terminal = start(options, &["sh", "-c", REPEAT]);
+        let before = terminal.before.clone();
+        terminal.until("run-2");
+        let nsx = terminal.child.id();
+        for round in 0..3 {
+            terminal.keys(CTRL_Z);
+            terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
+            assert_eq!(terminal.settings(), before, "{options:?} {round}: who comes next finds them as they were");
+            send(nsx, SIGCONT);
+            terminal.until_so("nsx goes on", |terminal| state(nsx) != Some('T') && !terminal.is_line_mode());
+            let text = format!("one{round}");
+            terminal.keys(&format!("{text}\n"));
+            terminal.until(&format!("<{text}>"));
+        }
+        terminal.keys(CTRL_D);
+        let (status, rest) = terminal.end();
+        assert!(status.code() == Some(5) && rest.contains("over-2"), "{options:?}: {status}: {rest}");
+        assert_eq!(terminal.settings(), before, "{options:?}");
+    }
+}
+
+fn keys_that_end() {
+    let ready = |what: &str| ["sh".to_owned(), "-c".to_owned(), format!("echo run-$((1+1)); exec {what}")];
+    let start = |what: &str| {
+        let mut terminal = Terminal::start(nsx(&["run", "--ulimit=core=0"]).args(ready(what)));
+        terminal.until("run-2");
+        terminal
+    };
+    let mut terminal = start("cat");
+    terminal.keys("one\n");
+    // Once as it is typed, and once by cat.
+    terminal.until("one");
+    terminal.until("one");
+    terminal.keys(CTRL_D);
+    assert_eq!(terminal.end().0.code(), Some(0));
+    for what in ["cat", "sleep 1000"] {
+        for (key, number) in [(CTRL_C, SIGINT), ("\x1c", SIGQUIT)] {
+            let mut terminal = start(what);
+            terminal.keys(key);
+            assert_eq!(terminal.end().0.signal(), Some(number), "{what} {key:?}");
+            assert_eq!(terminal.settings(), terminal.before, "{what} {key:?}");
+        }
+        // Stopped by a key, it goes on with nsx.
+        let mut terminal = start(what);
+        let nsx = terminal.child.id();
+        terminal.keys(CTRL_Z);
+        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
+        send(nsx, SIGCONT);
+        terminal.until_so("nsx goes on", |terminal| state(nsx) != Some('T') && !terminal.is_line_mode());
+        terminal.keys(CTRL_C);
+        assert_eq!(terminal.end().0.signal(), Some(SIGINT), "{what}");
+    }
+}
+
+fn sizes() {
+    // A shell waits in `wait` because only that is cut short by a trap.
+    let script = "stty size
+        sleep 1000 </dev/null >/dev/null 2>&1 &
+        trap 'stty size' WINCH; trap 'kill $!; exit 4' USR1
+        echo run-$((1+1)); while :; do wait; done";
+    for options in WAYS {
+        let mut terminal = start(options, &["sh", "-c", script]);
+        terminal.until("33 77");
+        terminal.until("run-2");
+        for (lines, columns) in [(44, 88), (20, 100), (3, 5)] {
+            terminal.resize(lines, columns);
+            terminal.until(&format!("{lines} {columns}\r\n"));
+        }
+        // A change while nsx is stopped is seen when it goes on.
+        terminal.keys(CTRL_Z);
+        let nsx = terminal.child.id();
+        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
+        terminal.resize(55, 66);
+        send(nsx, SIGCONT);
+        terminal.until("55 66");
+        send(nsx, SIGUSR1);
+        assert_eq!(terminal.end().0.code(), Some(4), "{options:?}");
+    }
+}
+
+fn names() {
+    let script = "tty; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
+        test $(stat -c %d \"$(tty)\") = $(stat -c %d /dev/pts/ptmx) && echo same-$((1+1))
+        : </dev/tty && echo open-$((1+1)); ls /dev/pts";
+    for options in WAYS {
+        let mut terminal = start(options, &["sh", "-c", script]);
+        let (status, rest) = terminal.end();
+        let lines: Vec<&str> = rest.split_terminator("\r\n").collect();
+        assert_eq!(lines[..4], ["/dev/pts/0"; 4], "{options:?}: {rest}");
+        assert!(status.success() && lines[4..] == ["same-2", "open-2", "0", "ptmx"], "{options:?}: {rest}");
+    }
+}
+
+fn settings() {
+    for (options, command, code) in [
+        (&[][..], &["true"][..], 0),
+        (&["--no-init"], &["true"], 0),
+        // What it does to its own terminal is its own matter.
+        (&[], &["sh", "-c", "stty raw -echo; exit 3"], 3),
+        (&["--no-init"], &["sh", "-c", "stty raw -echo; exit 3"], 3),
+        (&[], &["/nsx-test-none"], 127),
+        (&[], &["/etc/passwd"], 126),
+        (&["--workdir=/nsx-test-none"], &["true"], 125),
+        (&["--rootfs=/nsx-test-none"], &["true"], 125),
+        (&["--timeout=0.2"], &["sleep", "1000"], 124),
+    ] {
+        let mut terminal = start(options, command);
+        let (status, rest) = terminal.end();
+        assert_eq!(status.code(), Some(code), "{options:?} {command:?}: {rest}");
+        assert_eq!(terminal.settings(), terminal.before, "{options:?} {command:?}");
+    }
+}
+
+const SLEEPER: &str = "echo run-$((1+1)); exec sleep \"$0\"";
+
+fn settings_after_signal() {
+    for number in [SIGTERM, SIGHUP, SIGINT] {
+        let mut terminal = start(&[], &["sh", "-c", SLEEPER, "1000"]);
+        terminal.until("run-2");
+        assert!(!terminal.is_line_mode(), "keys go to the command as they are");
+        send(terminal.child.id(), number);
+        assert_eq!(terminal.end().0.signal(), Some(number));
+        assert_eq!(terminal.settings(), terminal.before, "{number}");
+    }
+}
+
+fn settings_after_kill() {
+    for options in WAYS {
+        for of_command in [true, false] {
+            let mark = new_mark();
+            let mut terminal = start(options, &["sh", "-c", SLEEPER, &mark]);
+            terminal.until("run-2");
+            let nsx = terminal.child.id();
+            let command = || marked(&mark).into_iter().find(|pid| *pid != nsx);
+            until_so("a command", || command().is_some());
+            let victim = if of_command || options == ["--no-init"] {
+                command().expect("a command")
+            } else {
+                both_keepers(&nsx.to_string()).1
+            };
+            send(victim, SIGKILL);
+            assert_eq!(terminal.end().0.signal(), Some(SIGKILL), "{options:?}");
+            assert_eq!(terminal.settings(), terminal.before, "{options:?}");
+            until_so("all of it is gone", || marked(&mark).is_empty());
+        }
+    }
+}
+
+/// A shell without job control runs a pipeline on the caller's terminal, with `$RUN` in place of nsx.
+fn pipeline(options: &str, script: &str) -> Terminal {
+    Terminal::start(Command::new("sh").args(["-c", script]).env("RUN", words(options)))
+}
+
+fn pipelines() {
+    for way in ["", "--no-init"] {
+        let mut terminal = pipeline(way, "$RUN seq 5000 | tail -n 1");
+        let (status, rest) = terminal.end();
+        assert_eq!((status.code(), rest.as_str()), (Some(0), "5000\r\n"), "{way}");
+        assert_eq!(terminal.settings(), terminal.before, "{way}");
+        let mut terminal = pipeline(way, "seq 5000 | $RUN tail -n 1");
+        assert_eq!(terminal.end().1, "5000\r\n", "{way}");
+        let mut terminal = pipeline(way, "$RUN cat | sed 's/^/</; s/$/>/'; echo over-$((1+1))");
+        terminal.keys("one\n");
+        terminal.keys("two\n");
+        terminal.keys(CTRL_D);
+        terminal.until("<one>");
+        terminal.until("<two>");
+        terminal.until("over-2");
+        terminal.end();
+        assert_eq!(terminal.settings(), terminal.before, "{way}");
+        // Both at once.
+        let mut terminal = pipeline(way, "$RUN seq 3 | $RUN cat | $RUN tail -n 1");
+        assert_eq!(terminal.end().1, "3\r\n", "{way}");
+        assert_eq!(terminal.settings(), terminal.before, "{way}");
+    }
+}
+
+/// A shell with a job in the background that ignores a hangup, and one in the foreground.
+fn session(mark: &str) -> Terminal {
+    let mut terminal = Terminal::start(nsx(&["run", "-e", "PS1=ask> "]).args(SHELL));
+    terminal.until("ask> ");
+    terminal.keys(&format!("sh -c 'trap \"\" HUP TERM; exec sleep {mark}' &\n"));
+    terminal.until("ask> ");
+    terminal.keys(&format!("sh -c 'echo run-$((1+1)); sleep {mark}; :'\n"));
+    terminal.until("run-2");
+    terminal.until_so("all of them", |_| marked(mark).len() == 3);
+    terminal
+}
+
+fn hangup() {
+    let mark = new_mark();
+    let mut terminal = session(&mark);
+    terminal.hang_up();
+    terminal.until_so("nsx has ended", |terminal| terminal.child.try_wait().expect("a child").is_some());
+    terminal.until_so("all of it is gone", |_| marked(&mark).is_empty());
+}
+
+fn killed() {
+    let mark = new_mark();
+    let mut terminal = session(&mark);
+    send(terminal.child.id(), SIGKILL);
+    terminal.end();
+    terminal.until_so("all of it is gone", |_| marked(&mark).is_empty());
+}
+
+fn background() {
+    for options in WAYS {
+        let mark = new_mark();
+        let script = "trap '' HUP TERM; sleep \"$0\" & setsid sleep \"$0\" & echo over-$((1+1)); exit 3";
+        let mut terminal = start(options, &["sh", "-c", script, &mark]);
+        terminal.until("over-2");
+        assert_eq!(terminal.end().0.code(), Some(3), "{options:?}");
+        assert_eq!(terminal.settings(), terminal.before, "{options:?}");
+        assert_eq!(marked(&mark), [0; 0], "{options:?}");
+    }
+}
+
+fn much_output() {
+    for options in WAYS {
+        let (status, rest) = start(options, &["seq", "40000"]).end();
+        assert_eq!(status.code(), Some(0), "{options:?}");
+        let lines = rest.split_terminator("\r\n");
+        assert!((1..=40_000).map(|number| number.to_string()).eq(lines), "{options:?}: {} bytes", rest.len());
+    }
+}
