@@ -49,7 +49,6 @@ struct Record {
     args: [Arg; 6],
     flags: u64,
     step: usize,
-    call: Call,
     /// Whether it is made only where another one fails, or nobody is left.
     aside: bool,
 }
@@ -75,9 +74,11 @@ pub struct Failure {
 }
 
 /// A list of system calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Program {
     records: Vec<Record>,
+    /// What is called in each of them, for a reader.
+    calls: Option<Vec<Call>>,
     data: Vec<u8>,
     /// Places in `data` that hold pointers into `data`.
     pointers: Vec<usize>,
@@ -88,7 +89,29 @@ pub struct Program {
     aside: bool,
 }
 
+impl Default for Program {
+    fn default() -> Program {
+        Program { calls: Some(Vec::new()), ..Program::without_names() }
+    }
+}
+
 impl Program {
+    /// Returns an empty list that will not know what its calls are called: [`Program::calls`] and [`Program::at`] have nothing to tell. To
+    /// put all these texts together takes as long as the rest of the list, and hardly ever does anybody read them: whoever has to, makes
+    /// the list again, with names.
+    pub fn without_names() -> Program {
+        Program {
+            records: Vec::new(),
+            calls: None,
+            data: Vec::new(),
+            pointers: Vec::new(),
+            scratch_pointers: Vec::new(),
+            inherited: Vec::new(),
+            step: 0,
+            aside: false,
+        }
+    }
+
     /// Says that the calls that are added from now on belong to step `step` of whoever makes the list.
     pub fn begin(&mut self, step: usize) {
         self.step = step;
@@ -106,7 +129,8 @@ impl Program {
 
     /// Returns the calls that are to be made, with the steps that they belong to, in order.
     pub fn calls(&self) -> impl Iterator<Item = (usize, &Call)> {
-        self.records.iter().filter(|record| !record.aside).map(|record| (record.step, &record.call))
+        let shown = self.records.iter().zip(self.calls.iter().flatten()).filter(|(record, _)| !record.aside);
+        shown.map(|(record, call)| (record.step, call))
     }
 
     /// Returns the descriptors that the calls use: they have to be open where the list is run.
@@ -116,7 +140,12 @@ impl Program {
 
     /// Returns the step of the call at a place, and what is called.
     pub fn at(&self, place: usize) -> Option<(usize, &Call)> {
-        self.records.get(place).map(|record| (record.step, &record.call))
+        self.step_at(place).zip(self.calls.as_ref()?.get(place))
+    }
+
+    /// Returns the step of the call at a place.
+    pub fn step_at(&self, place: usize) -> Option<usize> {
+        self.records.get(place).map(|record| record.step)
     }
 
     /// Says whether the program ends when the call at a place fails.
@@ -138,10 +167,13 @@ impl Program {
         }
     }
 
-    pub(super) fn push(&mut self, call: Call, number: libc::c_long, args: &[Arg], flags: u64) {
+    pub(super) fn push(&mut self, call: impl FnOnce() -> Call, number: libc::c_long, args: &[Arg], flags: u64) {
         let mut all = [Arg::Number(0); 6];
         all[..args.len()].copy_from_slice(args);
-        self.records.push(Record { number, args: all, flags, step: self.step, call, aside: self.aside });
+        self.records.push(Record { number, args: all, flags, step: self.step, aside: self.aside });
+        if let Some(calls) = &mut self.calls {
+            calls.push(call());
+        }
     }
 
     pub(super) fn flags(otherwise: Otherwise) -> u64 {
@@ -306,6 +338,7 @@ impl Program {
             if failed.is_none() && record.flags & stub::ABSOLUTE != 0 && first != b'/' {
                 failed = Some(Errno::EXDEV);
             }
+            let this = place;
             place += 1;
             if let Some(errno) = failed {
                 let mut flags = record.flags;
@@ -316,7 +349,8 @@ impl Program {
                     }
                     flags &= u64::from(u32::MAX);
                 }
-                let failure = Failure { step: record.step, error: SysError::new(record.call.clone(), errno) };
+                let call = self.at(this).map_or(Call::Step("a call"), |(_, call)| call.clone());
+                let failure = Failure { step: record.step, error: SysError::new(call, errno) };
                 if flags & stub::CONTINUE == 0 {
                     return Err(failure);
                 }

@@ -41,6 +41,8 @@ pub(super) const COPY: u64 = 1 << 8;
 pub(super) const LOAD_SECOND: u64 = 1 << 9;
 /// The third argument is a pointer to what is meant.
 pub(super) const LOAD_THIRD: u64 = 1 << 10;
+/// The call is clone(2), and nobody wants to hear the pid: a report wakes whoever waits for it.
+pub(super) const UNTOLD: u64 = 1 << 11;
 
 /// The record whose index is in the upper half is for `ENOEXEC` alone, of which nothing is said; other failures know no such record.
 pub(super) const IF_NOEXEC: u64 = 1 << 11;
@@ -103,8 +105,10 @@ std::arch::global_asm!(
     "jz 7f",
     "test rax, rax",
     "jz 7f",
+    "test r13d, {untold}",
+    "jnz 24f",
     "call 20f",
-    "shr r13, 32",
+    "24: shr r13, 32",
     "23: mov r12, r13",
     "shl r13, 6",
     "lea rbx, [rip + nsx_stub_end]",
@@ -166,6 +170,7 @@ std::arch::global_asm!(
     absolute = const ABSOLUTE,
     clone = const CLONE,
     quiet = const QUIET,
+    untold = const UNTOLD,
     go_on = const CONTINUE,
     record = const RECORD,
     exdev = const libc::EXDEV,
@@ -223,8 +228,10 @@ std::arch::global_asm!(
     "6: tst x23, #{clone}",
     "b.eq 7f",
     "cbz x0, 7f",
+    "tst x23, #{untold}",
+    "b.ne 24f",
     "bl 20f",
-    "lsr x21, x23, #32",
+    "24: lsr x21, x23, #32",
     "23: adr x19, nsx_stub_end",
     "add x19, x19, #8",
     "add x19, x19, x21, lsl #6",
@@ -286,6 +293,7 @@ std::arch::global_asm!(
     absolute = const ABSOLUTE,
     clone = const CLONE,
     quiet = const QUIET,
+    untold = const UNTOLD,
     go_on = const CONTINUE,
     record = const RECORD,
     exdev = const libc::EXDEV,

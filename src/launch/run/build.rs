@@ -1,8 +1,9 @@
 //! Building a sandbox and running a command in it: nsx's own steps, and those of the processes that it starts.
 //!
-//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made. When the first process is
-//! there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
+//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made, while the stub makes the
+//! first process, unless that is born into one of them. When it is there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
 
+use std::cell::OnceCell;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -104,16 +105,7 @@ impl<'a> Sandbox<'a> {
     /// # Errors
     /// Where a word has a NUL in it.
     pub fn calls(&self) -> Result<Vec<Vec<String>>, RunError> {
-        let null = dir::open_read_cwd(c"/dev/null").map_err(|errno| {
-            RunError::Failed("cannot explain".into(), SysError::new(Call::Openat(b"/dev/null".into()), errno))
-        })?;
-        let copy = || {
-            null.try_clone().map_err(|_| {
-                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), Errno::EMFILE))
-            })
-        };
-        let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
-        let program = self.compile(&ends, 0, false)?;
+        let program = self.readable(0, false)?;
         let limits = self.held.cgroups.steps();
         let mut calls: Vec<Vec<String>> = self
             .plan
@@ -131,6 +123,20 @@ impl<'a> Sandbox<'a> {
             calls[step].push(call.to_string());
         }
         Ok(calls)
+    }
+
+    /// Makes the list for a reader. Nobody may run it.
+    fn readable(&self, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
+        let null = dir::open_read_cwd(c"/dev/null").map_err(|errno| {
+            RunError::Failed("cannot explain".into(), SysError::new(Call::Openat(b"/dev/null".into()), errno))
+        })?;
+        let copy = || {
+            null.try_clone().map_err(|_| {
+                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), Errno::EMFILE))
+            })
+        };
+        let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
+        self.compile(Program::default(), &ends, mask, ignores_children)
     }
 
     fn map_calls(&self) -> Vec<String> {
@@ -179,7 +185,7 @@ impl<'a> Sandbox<'a> {
             .collect()
     }
 
-    fn compile(&self, ends: &Ends, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
+    fn compile(&self, program: Program, ends: &Ends, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
         let surroundings = Surroundings::of(self.environment());
         let cgroups: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.removal().collect();
         let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
@@ -207,7 +213,7 @@ impl<'a> Sandbox<'a> {
             terminal: likeness.as_ref().map(|(settings, size)| (&settings[..], *size, terminals)),
             filter: filter.as_ref(),
         };
-        Ok(compile(&self.plan, self.request, &surroundings, &wiring, self.halt_at)?)
+        Ok(compile(program, &self.plan, self.request, &surroundings, &wiring, self.halt_at)?)
     }
 
     /// Builds the sandbox, and runs the command in it to its end, or, detached, to its beginning.
@@ -228,7 +234,8 @@ impl<'a> Sandbox<'a> {
         let (lifeline, life) = spawn::pipe().map_err(cannot_start)?;
         let (done, executed) = spawn::pipe().map_err(cannot_start)?;
         let ends = Ends { report, release, lifeline, executed };
-        let program = self.compile(&ends, signals.before(), signals.ignored_children())?;
+        let (mask, ignored) = (signals.before(), signals.ignored_children());
+        let program = self.compile(Program::without_names(), &ends, mask, ignored)?;
         let name = CString::new(self.held.name.clone()).unwrap_or_default();
         let stub = self.start(&program, ends.report.as_fd(), &[c"nsx: sandbox", &name]).map_err(cannot_start)?;
         drop(ends);
@@ -237,6 +244,9 @@ impl<'a> Sandbox<'a> {
             Err(error) => {
                 let _ = signal::send(stub, nix::libc::SIGKILL);
                 signal::reap(signals, stub);
+                // A first process finds out that nobody releases it any more, and ends.
+                drop(releases);
+                signal::reap(signals, -1);
                 return Err(error);
             }
         };
@@ -278,15 +288,28 @@ impl<'a> Sandbox<'a> {
             let removed = made.remove();
             drop(life);
             let _ = signal::send(stub, nix::libc::SIGKILL);
-            signal::reap(signals, stub);
             if let Err(error) = removed {
                 hear(Event::Note(format!("left behind: {error}")));
             }
         }
-        if let Some(error) = refused {
-            return Err(error);
+        let again = OnceCell::new();
+        // What was called is put into words only now that somebody wants to read it.
+        let name = |(place, errno): (usize, Errno)| {
+            let named = again.get_or_init(|| self.readable(mask, ignored).ok());
+            let named = named.as_ref().and_then(|program| program.at(place));
+            let (step, call) = named.map_or((usize::MAX, Call::Step("a call")), |(step, call)| (step, call.clone()));
+            Failure { step: program.step_at(place).unwrap_or(step), error: SysError::new(call, errno) }
+        };
+        let ended = match refused {
+            Some(error) => Err(error),
+            None => self.judge(watched, &program, &name, hear),
+        };
+        drop((made, program));
+        if !detached {
+            // It has had time to end meanwhile.
+            signal::reap(signals, stub);
         }
-        let ended = self.judge(watched, hear)?;
+        let ended = ended?;
         Ok(Outcome { ended: if detached { None } else { Some(ended) }, report, wall })
     }
 
@@ -319,16 +342,18 @@ impl<'a> Sandbox<'a> {
 
     /// Does what the first process waits for.
     fn settle(&self, pid: i32, releases: &OwnedFd, hear: &mut dyn FnMut(Event)) -> Result<(), RunError> {
-        if !self.plan.has(|action| *action == Action::WriteMaps) {
-            return Ok(());
+        if self.plan.has(|action| *action == Action::WriteMaps) {
+            self.halt_before(|action| *action == Action::WriteMaps);
+            ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
+            if self.facts.maps_owners {
+                self.halt_before(|action| *action == Action::MapOwners);
+                self.map_owners(pid, hear);
+            }
         }
-        self.halt_before(|action| *action == Action::WriteMaps);
-        ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
-        if self.facts.maps_owners {
-            self.halt_before(|action| *action == Action::MapOwners);
-            self.map_owners(pid, hear);
+        if self.plan.has(|action| *action == Action::AwaitRelease) {
+            self.halt_before(|action| *action == Action::Release);
+            spawn::write_byte(releases.as_fd());
         }
-        spawn::write_byte(releases.as_fd());
         Ok(())
     }
 
@@ -364,14 +389,21 @@ impl<'a> Sandbox<'a> {
     }
 
     /// What became of a command, from what failed and how it ended.
-    fn judge(&self, watched: Watched, hear: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
+    fn judge(
+        &self,
+        watched: Watched,
+        program: &Program,
+        name: &dyn Fn((usize, Errno)) -> Failure,
+        hear: &mut dyn FnMut(Event),
+    ) -> Result<Ended, RunError> {
         let Watched { end, mut failures, fatal, timed_out } = watched;
-        let reason = if fatal { failures.pop() } else { None };
-        let is_exec = |failure: &Failure| {
-            self.plan.steps.get(failure.step).is_some_and(|step| matches!(step.action, Action::Exec))
-        };
-        let (looked, notes): (Vec<Failure>, Vec<Failure>) = failures.into_iter().partition(is_exec);
-        for failure in notes {
+        let reason = if fatal { failures.pop().map(name) } else { None };
+        let is_exec_step =
+            |step: usize| self.plan.steps.get(step).is_some_and(|step| matches!(step.action, Action::Exec));
+        let is_exec = |failure: &Failure| is_exec_step(failure.step);
+        let (looked, notes): (Vec<_>, Vec<_>) =
+            failures.into_iter().partition(|(place, _)| program.step_at(*place).is_some_and(is_exec_step));
+        for failure in notes.into_iter().map(name) {
             if let Some(step) = self.plan.steps.get(failure.step) {
                 hear(Event::Note(note(&step.action, &failure.error)));
             }
@@ -390,8 +422,8 @@ impl<'a> Sandbox<'a> {
         if is_exec(&reason) && matches!(reason.error.call, Call::Execve(_)) {
             // Of several places that were looked at, the one where something was found says more.
             let absent = |errno| matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
-            let found = looked.iter().find(|failure| !absent(failure.error.errno));
-            return Ok(Ended::NotExecuted(found.unwrap_or(&reason).error.clone()));
+            let found = looked.into_iter().find(|(_, errno)| !absent(*errno)).map(name);
+            return Ok(Ended::NotExecuted(found.unwrap_or(reason).error));
         }
         let Some(step) = self.plan.steps.get(reason.step) else {
             return Err(RunError::Failed("cannot start a sandbox".to_owned(), reason.error));

@@ -79,19 +79,20 @@ pub struct Wiring<'a> {
     pub filter: Option<&'a Filter>,
 }
 
-/// Makes the list. `faults` has it halt before the step with this place, until nsx is gone: for tests of what is left then.
+/// Makes the list in `program`, which is empty. `halt_at` has it halt before the step with this place, until nsx is gone: for tests of what
+/// is left then.
 ///
 /// # Errors
 /// Where a word has a NUL in it.
 pub fn compile(
+    program: Program,
     plan: &Plan,
     request: &RunRequest,
     surroundings: &Surroundings,
     wiring: &Wiring<'_>,
     halt_at: Option<usize>,
 ) -> Result<Program, EnterError> {
-    let mut compiler =
-        Compiler { plan, request, wiring, program: Program::default(), clone: None, ended: None, fork: None };
+    let mut compiler = Compiler { plan, request, wiring, program, clone: None, ended: None, fork: None };
     for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.who != Who::Nsx) {
         compiler.program.begin(index);
         if halt_at == Some(index) && !matches!(step.action, Action::Serve | Action::CleanUp) {

@@ -134,8 +134,8 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     let (root, binds, tmpfs) = gathering.places(root, &private)?;
     let make_home = gathering.home(&user, &private);
     let directories = gathering.directories(&user);
-    let sensitive = gathering.sensitive();
     let sys = gathering.has_directory("/sys");
+    let sensitive = gathering.sensitive(sys);
     let notes = gathering.notes;
     let map_line = |map: &[[u32; 3]]| {
         map.iter().map(|[inside, outside, count]| format!("{inside} {outside} {count}\n")).collect::<String>()
@@ -254,7 +254,10 @@ impl Gathering<'_> {
 
     /// Reads a file of the root directory.
     fn read(&self, path: &str) -> Vec<u8> {
+        let caller = &self.held.caller;
         match &self.held.root {
+            None if path == "/etc/passwd" && !caller.passwd.is_empty() => caller.passwd.clone(),
+            None if path == "/etc/group" && !caller.group.is_empty() => caller.group.clone(),
             None => std::fs::read(path).unwrap_or_default(),
             Some(root) => {
                 let name = CString::new(path).unwrap_or_default();
@@ -433,12 +436,12 @@ impl Gathering<'_> {
         all
     }
 
-    fn sensitive(&self) -> Sensitive {
+    fn sensitive(&self, sys: bool) -> Sensitive {
         let mut sensitive = Sensitive::default();
         let created = super::plan::created(self.request);
         let is_new = |path: &str| match path.starts_with("/proc") {
             true => created.contains(NsKind::Pid),
-            false => created.contains(NsKind::Net) && self.has_directory("/sys"),
+            false => created.contains(NsKind::Net) && sys,
         };
         for path in MASKED.into_iter().filter(|path| is_new(path)) {
             if let Ok(found) = std::fs::symlink_metadata(path) {

@@ -15,11 +15,11 @@ use super::compile::{STATUS, TERMINAL};
 use crate::launch::carrier::{Carrier, PATIENCE_MS};
 use crate::launch::request::Timeout;
 use crate::model::Pid;
-use crate::sys::program::{Failure, Program};
+use crate::sys::program::Program;
 use crate::sys::sandbox::{self, Message};
 use crate::sys::signal::{self, Came, Change, Signals};
 use crate::sys::spawn::Report;
-use crate::sys::{Errno, SysError, pidfd, tty};
+use crate::sys::{Errno, pidfd, tty};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub enum End {
 pub struct Watched {
     /// How it ended.
     pub end: End,
-    /// The calls that have failed, in order.
-    pub failures: Vec<Failure>,
+    /// The calls that have failed, in order: their places, and why.
+    pub failures: Vec<(usize, Errno)>,
     /// Whether one of them kept the command from being started: the last one.
     pub fatal: bool,
     /// Whether its time was over.
@@ -77,7 +77,7 @@ struct State<'s> {
     first: Option<i32>,
     command: Option<Command>,
     started: bool,
-    failures: Vec<Failure>,
+    failures: Vec<(usize, Errno)>,
     fatal: bool,
     timed_out: bool,
     end: Option<End>,
@@ -137,7 +137,8 @@ impl Watch<'_> {
         };
         let mut clock = Clock::new(self.timeout.filter(|_| !self.detach));
         let mut reports = Some(self.reports.as_fd());
-        let mut executed = Some(self.executed.as_fd());
+        // To be woken by it costs more than it tells, unless one leaves then.
+        let mut executed = self.detach.then(|| self.executed.as_fd());
         let mut unsettled = false;
         let mut continued = false;
         loop {
@@ -216,6 +217,10 @@ impl Watch<'_> {
                 }
                 unsettled = false;
             }
+        }
+        if let Some(command) = state.command.as_ref().filter(|_| !self.detach && !state.fatal) {
+            state.started = true;
+            started(command.pid);
         }
         if let Some(carrier) = &mut state.carrier {
             carrier.show_rest(self.signals, state.asked.is_some());
@@ -308,8 +313,8 @@ impl Watch<'_> {
         match message.report {
             Report::Failed(place, errno) => {
                 state.fatal |= self.program.stops_at(place);
-                if let Some((step, call)) = self.program.at(place) {
-                    state.failures.push(Failure { step, error: SysError::new(call.clone(), errno) });
+                if self.program.step_at(place).is_some() {
+                    state.failures.push((place, errno));
                 }
             }
             Report::Forked(place, status) if place == STATUS as usize && from_first => {
@@ -331,7 +336,7 @@ impl Watch<'_> {
             }
             Report::Forked(place, 0) => {
                 // Somebody halts here, until nsx has gone.
-                if self.halt_at.is_some() && self.program.at(place).map(|(step, _)| step) == self.halt_at {
+                if self.halt_at.is_some() && self.program.step_at(place) == self.halt_at {
                     let _ = signal::send(std::process::id() as i32, SIGKILL);
                 }
                 if let Some(pid) = message.sender
@@ -347,7 +352,6 @@ impl Watch<'_> {
                     return settle(pid).is_err();
                 }
             }
-            // What the first process says of the command's pid, which is one of its own pid namespace.
             Report::Forked(..) => {}
         }
         false
