@@ -1,9 +1,10 @@
 //! Building a sandbox and running a command in it: nsx's own steps, and those of the processes that it starts.
 //!
 //! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made, while the stub makes the
-//! first process, unless that is born into one of them. When it is there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
+//! first process, unless that is born into one of them. When it is there, nsx writes its id maps and releases it. Not here: watching over
+//! the command (`supervise`), words for users (`cmd`).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -252,7 +253,9 @@ impl<'a> Sandbox<'a> {
         };
         let baseline = report::before(&made);
         let mut refused = None;
-        let mut settle = |pid: i32| self.settle(pid, &releases, &mut *hear).map_err(|error| refused = Some(error));
+        let heard = RefCell::new(&mut *hear);
+        let mut settle =
+            |pid: i32| self.settle(pid, &releases, &mut **heard.borrow_mut()).map_err(|error| refused = Some(error));
         let mut pid = None;
         let watch = Watch {
             program: &program,
@@ -264,9 +267,13 @@ impl<'a> Sandbox<'a> {
             terminals: self.held.terminals,
             init: self.request.init,
             detach: self.request.detach,
+            prompt: self.request.watched,
             halt_at: self.halt_at,
         };
-        let mut started = |command| pid = Some(command);
+        let mut started = |command| {
+            pid = Some(command);
+            heard.borrow_mut()(Event::Started(command));
+        };
         if self.plan.has(|action| *action == Action::AwaitCgroups) {
             self.halt_before(|action| *action == Action::Release);
             spawn::write_byte(releases.as_fd());
@@ -274,9 +281,6 @@ impl<'a> Sandbox<'a> {
         let start = Instant::now();
         let watched = watch.run(&mut settle, &mut started);
         let wall = start.elapsed();
-        if let Some(pid) = pid {
-            hear(Event::Started(pid));
-        }
         let detached = self.request.detach && pid.is_some();
         let mut report = Report::default();
         if !detached {

@@ -68,6 +68,8 @@ pub struct Watch<'a> {
     pub init: bool,
     /// Whether nsx leaves when the command is there.
     pub detach: bool,
+    /// Whether somebody wants to hear at once that the command runs.
+    pub prompt: bool,
     /// The step before which somebody halts, to see nsx killed.
     pub halt_at: Option<usize>,
 }
@@ -86,6 +88,8 @@ struct State<'s> {
     carrier: Option<Carrier<'s>>,
     stopped: bool,
     early: Vec<Came>,
+    /// What somebody has said who is not known yet: the first process may be quicker than the stub, which says who that is.
+    unknown: Vec<Message>,
     /// The signal that nsx was asked to end by, before there was a command.
     asked: Option<i32>,
 }
@@ -133,12 +137,13 @@ impl Watch<'_> {
             carrier: None,
             stopped: false,
             early: Vec::new(),
+            unknown: Vec::new(),
             asked: None,
         };
         let mut clock = Clock::new(self.timeout.filter(|_| !self.detach));
         let mut reports = Some(self.reports.as_fd());
-        // To be woken by it costs more than it tells, unless one leaves then.
-        let mut executed = self.detach.then(|| self.executed.as_fd());
+        // To be woken by it costs more than it tells, unless one leaves then, or tells somebody.
+        let mut executed = (self.detach || self.prompt).then(|| self.executed.as_fd());
         let mut unsettled = false;
         let mut continued = false;
         loop {
@@ -146,6 +151,7 @@ impl Watch<'_> {
                 self.hear(came, &mut state, &mut continued);
             }
             self.look_after_children(&mut state);
+            unsettled |= self.take_known(&mut state, all, settle);
             if std::mem::take(&mut state.stopped) && state.end.is_none() {
                 self.stop_with_it(&mut state);
                 continued = true;
@@ -166,8 +172,8 @@ impl Watch<'_> {
                 state.timed_out = true;
             }
             let leaving = state.command.is_none() && !state.early.is_empty();
-            if leaving && let Some(pid) = state.first.or(Some(self.stub)) {
-                // Before there is a command nobody is left to decide.
+            if leaving && let Some(pid) = state.first {
+                // Before there is a command nobody is left to decide. The stub is not killed: it may have made a first process that nobody knows.
                 state.asked = state.early.first().map(|came| came.number);
                 state.early.clear();
                 let _ = signal::send(pid, SIGKILL);
@@ -186,7 +192,8 @@ impl Watch<'_> {
             let keyboard = state.carrier.as_ref().is_some_and(Carrier::is_waiting_for_keyboard);
             let patience =
                 clock.patience().into_iter().chain(keyboard.then_some(Duration::from_millis(PATIENCE_MS.into())));
-            let _ = poll(&mut fds, timeout(patience.min()));
+            // Nobody may be left who would wake it.
+            let _ = poll(&mut fds, if gone { PollTimeout::ZERO } else { timeout(patience.min()) });
             let mut events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             let [_, report, done, key, near, free] =
                 slots.map(|slot| slot.and_then(|_| events.next()).unwrap_or(PollFlags::empty()));
@@ -197,7 +204,13 @@ impl Watch<'_> {
             if !report.is_empty() || gone {
                 while let Some(socket) = reports {
                     match sandbox::receive(socket) {
-                        Ok(Some(message)) => unsettled |= self.take(message, &mut state, all, settle),
+                        Ok(Some(message)) if state.first.is_none() && message.sender != Some(self.stub) => {
+                            state.unknown.push(message);
+                        }
+                        Ok(Some(message)) => {
+                            unsettled |= self.take(message, &mut state, all, settle);
+                            unsettled |= self.take_known(&mut state, all, settle);
+                        }
                         // Whoever could say something more is on the way out.
                         Err(Errno::EAGAIN) if state.first_gone.is_none() && !state.stub_gone => break,
                         Ok(None) | Err(_) => reports = None,
@@ -206,7 +219,7 @@ impl Watch<'_> {
             }
             if !done.is_empty() {
                 executed = None;
-                if let Some(command) = state.command.as_ref().filter(|_| !state.fatal) {
+                if let Some(command) = state.command.as_ref().filter(|_| !state.fatal && state.asked.is_none()) {
                     state.started = true;
                     started(command.pid);
                 }
@@ -218,7 +231,7 @@ impl Watch<'_> {
                 unsettled = false;
             }
         }
-        if let Some(command) = state.command.as_ref().filter(|_| !self.detach && !state.fatal) {
+        if let Some(command) = state.command.as_ref().filter(|_| !self.detach && !state.fatal && !state.started) {
             state.started = true;
             started(command.pid);
         }
@@ -298,6 +311,12 @@ impl Watch<'_> {
         if let Some(command) = &state.command {
             command.send(SIGCONT, true);
         }
+    }
+
+    /// Takes in what was said before it was known who the first process is.
+    fn take_known<'s>(&self, state: &mut State<'s>, streams: [BorrowedFd<'s>; 3], settle: &mut Settle<'_>) -> bool {
+        let waiting = if state.first.is_some() { std::mem::take(&mut state.unknown) } else { Vec::new() };
+        waiting.into_iter().fold(false, |unsettled, message| self.take(message, state, streams, settle) || unsettled)
     }
 
     /// Takes in a message. Says whether the first process cannot be given what it waits for.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use serde_json::Value;
 
+use super::super::harness::group::AS_USER;
 use super::super::harness::{Need, Test, fails, nsx, output, test, text};
 use super::{LIMITS, Run, WAYS};
 
@@ -24,8 +25,13 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::a_timeout_kills_who_does_not_listen", &[], stubborn),
         test("run_life::a_timeout_that_is_not_reached_changes_nothing", &[], in_time),
         test("run_life::what_cannot_be_executed_is_126_and_what_is_absent_127", &[], not_executed),
-        test("run_life::a_script_without_an_interpreter_line_is_the_shells", &[], script),
-        test("run_life::and_so_it_is_with_limits", limits, script_with_limits),
+        test(
+            "run_life::a_script_without_an_interpreter_line_is_the_shells",
+            &[Need::Root, Need::Tool("setpriv")],
+            script,
+        ),
+        test("run_life::so_it_is_where_nsx_holds_the_mounts", &[Need::Root], script_as_root),
+        test("run_life::so_it_is_with_limits", limits, script_with_limits),
         test("run_life::events_tell_the_commands_own_125_apart", &[], events),
         test("run_life::what_never_starts_is_reported_as_failed", &[], never_started),
         test("run_life::whoever_holds_the_output_does_not_keep_nsx", &[], output_held),
@@ -65,7 +71,11 @@ fn signals() {
             let (code, signal, said) = code(options, &format!("ulimit -c 0; kill -{number} $$; exit 77"));
             assert_eq!((code, signal), (None, Some(number)), "{options:?}: {said}");
         }
-        // For the first process the kernel ignores what it has no handler for, also SIGKILL, if it comes from inside.
+        // For the first process the kernel ignores what it has no handler for, also SIGKILL, if it comes from inside. dash has one for
+        // SIGINT.
+        if number == libc::SIGINT {
+            continue;
+        }
         let (code, signal, said) = code(&["--no-init"], &format!("kill -{number} $$; exit 77"));
         assert_eq!((code, signal), (Some(77), None), "{number}: {said}");
     }
@@ -153,21 +163,33 @@ fn folder_with_script(content: &str) -> tempfile::TempDir {
     folder
 }
 
-fn run_script(options: &[&str]) {
+fn run_script(prefix: &[&str], options: &[&str]) {
     let folder = folder_with_script("echo \"$0 $1\"; exit 6\n");
     let shown = format!("--volume={}:/run/nsx-test:ro", folder.path().display());
-    let mut command = nsx(&["run", &shown]);
+    let plain = nsx(&["run", &shown]);
+    let mut command = match prefix {
+        [] => plain,
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(plain.get_program()).args(plain.get_args()).stdin(std::process::Stdio::null());
+            command
+        }
+    };
     let done = output(command.args(options).args(["/run/nsx-test/script", "a b"]));
-    let seen = (done.status.code(), text(&done.stdout), text(&done.stderr));
-    assert_eq!(seen, (Some(6), "/run/nsx-test/script a b\n".to_owned(), String::new()), "{options:?}");
+    let seen = (done.status.code(), text(&done.stdout));
+    assert_eq!(seen, (Some(6), "/run/nsx-test/script a b\n".to_owned()), "{options:?}: {}", text(&done.stderr));
 }
 
 fn script() {
-    WAYS.into_iter().for_each(run_script);
+    WAYS.into_iter().for_each(|options| run_script(&AS_USER, options));
+}
+
+fn script_as_root() {
+    WAYS.into_iter().for_each(|options| run_script(&[], options));
 }
 
 fn script_with_limits() {
-    run_script(&LIMITS);
+    run_script(&[], &LIMITS);
 }
 
 /// Where events go.
@@ -192,6 +214,17 @@ fn parsed(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
+/// Returns the next event, which is not waited for in vain.
+fn soon(reader: &mut BufReader<std::io::PipeReader>) -> Value {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let ready = poll(&mut [PollFd::new(reader.get_ref().as_fd(), PollFlags::POLLIN)], PollTimeout::from(20_000u16));
+    assert_eq!(ready, Ok(1), "no event comes while the command runs");
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a line");
+    parsed(&line).remove(0)
+}
+
 fn events() {
     let status_fd = format!("--status-fd={STATUS_FD}");
     for way in [&[][..], &["--no-init"], &["--name=nsx-test-events"]] {
@@ -209,14 +242,12 @@ fn events() {
             let options: Vec<&str> = way.iter().copied().chain([status_fd.as_str()]).collect();
             let mut run = Run::start_with(&options, &script, |command| reader = Some(status_pipe(command)));
             let mut reader = reader.expect("a pipe");
-            let mut line = String::new();
-            reader.read_line(&mut line).expect("a line");
-            let started = &parsed(&line)[0];
+            let started = soon(&mut reader);
             let name =
                 if way == ["--name=nsx-test-events"] { "nsx-test-events".to_owned() } else { run.nsx.id().to_string() };
             // The pid is the host's.
             let expected = serde_json::json!({ "event": "started", "pid": run.command(), "name": name });
-            assert_eq!(*started, expected, "{way:?}");
+            assert_eq!(started, expected, "{way:?}");
             run.poke();
             run.end();
             let mut rest = String::new();

@@ -62,8 +62,8 @@ fn unhandled() {
 
 fn order() {
     for options in WAYS {
-        let script = "count=0; trap 'count=$((count + 1))' USR1; trap 'echo $count; kill $!; exit 6' USR2
-            sleep \"$0\" >/dev/null & echo ready; while :; do wait; echo heard; done";
+        let script = "count=0; trap 'count=$((count + 1)); echo heard' USR1; trap 'echo $count; kill $!; exit 6' USR2
+            sleep \"$0\" >/dev/null & echo ready; while :; do wait; done";
         let mut run = Run::start(options, script);
         for _ in 0..20 {
             run.signal(SIGUSR1);

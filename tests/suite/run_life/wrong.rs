@@ -54,7 +54,7 @@ fn usage() {
         ("--userns", &["map=0:0:0"], "'--userns <MODE>': \"0:0:0\" maps no id"),
         ("--userns", &["map=0:4294967295:1"], "'--userns <MODE>': \"0:4294967295:1\" goes beyond the largest id"),
         ("--user", &["", "-1", "4294967295", "0x0", "+0", " 0", "0:", ":0", "0:-1", "1 "], "'--user <USER[:GROUP]>': "),
-        ("--name", &["", "-x", "a/b", "..", ".", "a b", "é", "a\u{1b}"], "'--name <NAME>': not a letter or digit"),
+        ("--name", &["", "-x", "a/b", "..", ".", "a b", "é"], "'--name <NAME>': not a letter or digit"),
         ("--timeout", &["nan", "-1", "inf", "", "0", "1,2,3", "1,", "x"], "'--timeout <TIME[,GRACE]>': "),
         ("--volume", &["x", "/usr:relative", "/usr:/a/../b", "", "/usr:/mnt:x"], "'--volume <SRC:DST[:ro|rw]>': "),
         ("--rootfs", &[""], "'--rootfs <DIR>': it is empty"),
