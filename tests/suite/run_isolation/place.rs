@@ -56,7 +56,7 @@ pub fn suite() -> &'static str {
 }
 
 /// Makes a command be run by a caller.
-pub fn by<'a>(caller: Caller, command: &'a mut Command) -> &'a mut Command {
+pub fn by(caller: Caller, command: &mut Command) -> &mut Command {
     if caller == Caller::User && is_root() {
         command.uid(USER).gid(USER).env("HOME", "/");
     }
