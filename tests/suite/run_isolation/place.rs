@@ -235,7 +235,7 @@ impl Tree {
     pub fn new() -> Tree {
         let place = folder();
         let root = place.path().join("root");
-        for folder in ["usr", "proc", "dev", "sys", "tmp", "run", "etc", "work"] {
+        for folder in ["usr", "proc", "dev", "sys", "tmp", "run", "etc", "start"] {
             std::fs::create_dir_all(root.join(folder)).expect("a folder");
         }
         for name in ["bin", "sbin", "lib", "lib64"] {
