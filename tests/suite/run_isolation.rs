@@ -6,6 +6,7 @@
 //! (`hostile_enter`).
 
 mod descriptors;
+mod findings;
 mod ids;
 mod init;
 mod mounts;
@@ -23,6 +24,7 @@ use super::harness::{Module, Test};
 pub fn module() -> Module {
     let tests: Vec<Test> = [
         descriptors::tests(),
+        findings::tests(),
         ids::tests(),
         init::tests(),
         mounts::tests(),
