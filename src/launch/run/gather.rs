@@ -140,14 +140,21 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     let map_line = |map: &[[u32; 3]]| {
         map.iter().map(|[inside, outside, count]| format!("{inside} {outside} {count}\n")).collect::<String>()
     };
+    // What a user namespace above denies is denied below, too.
+    let above = || {
+        !held.caller.uids.is_everything()
+            && std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"))
+    };
+    let setgroups_denied = held.ids.setgroups_denied || above();
     let facts = Facts {
         maps: match &held.ids.writer {
             Writer::Nobody => MapWriter::Nobody,
             Writer::Itself => MapWriter::Itself { uids: map_line(&held.ids.uids), gids: map_line(&held.ids.gids) },
             Writer::Nsx | Writer::Helpers { .. } => MapWriter::Nsx,
         },
-        setgroups_denied: held.ids.setgroups_denied,
+        setgroups_denied,
         tty_group: held.ids.has_gid(5) && !held.ids.setgroups_denied,
+        own_caps: caps,
         limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
         cgroups: held.cgroups.are_v1(),
         clone3: sandbox::has_clone3(),
@@ -367,7 +374,11 @@ impl Gathering<'_> {
         let mut new_top: Vec<Vec<u8>> = Vec::new();
         let mut tmpfs = Vec::new();
         for one in &self.request.tmpfs {
-            tmpfs.push(self.make_for(&one.target, true, &empty, &mut new_top)?.0);
+            let (mut make, point) = self.make_for(&one.target, true, &empty, &mut new_top)?;
+            if point != MountPoint::There {
+                make.push(bytes(&one.target));
+            }
+            tmpfs.push(make);
             empty.push(bytes(&one.target));
         }
         let mut binds = Vec::new();

@@ -58,7 +58,9 @@ pub fn created(request: &RunRequest) -> KindSet {
 /// Returns the capabilities that the command has at most.
 pub fn kept(request: &RunRequest, facts: &Facts) -> CapSet {
     let default = if request.userns == UserNs::Host { CapSet::EMPTY } else { CapSet::DOCKER };
-    (default | request.cap_add) & !request.cap_drop & facts.all_caps
+    // A new user namespace gives all of them; without one nobody has more than before.
+    let most = if request.userns == UserNs::Host { facts.own_caps } else { facts.all_caps };
+    (default | request.cap_add) & !request.cap_drop & most
 }
 
 struct Maker<'a> {
