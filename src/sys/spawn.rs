@@ -110,7 +110,10 @@ struct Birth<'a> {
     failed: libc::c_int,
 }
 
-/// Sets the signals that are blocked, a bit for each: rt_sigprocmask(2). The pointers are what the kernel takes.
+/// Sets the signals that are blocked, a bit for each: rt_sigprocmask(2).
+///
+/// # Safety
+/// Each pointer is null or leads to eight bytes, `old` to ones that may be written to.
 unsafe fn set_mask(new: *const u64, old: *mut u64) {
     // SAFETY: the caller says so.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, 8) };

@@ -241,7 +241,7 @@ impl Watch<'_> {
         drop(state.carrier);
         let end = match (state.end, state.first_gone) {
             (Some(end), _) => end,
-            (None, _) if !state.started && !(self.detach && state.command.is_some()) => match state.first_gone {
+            (None, _) if !(state.started || self.detach && state.command.is_some()) => match state.first_gone {
                 Some(Change::Killed(number)) if !state.fatal && state.asked.is_none() => End::NotStarted(Some(number)),
                 _ => End::NotStarted(state.asked.filter(|_| !state.fatal)),
             },
@@ -316,7 +316,11 @@ impl Watch<'_> {
     /// Takes in what was said before it was known who the first process is.
     fn take_known<'s>(&self, state: &mut State<'s>, streams: [BorrowedFd<'s>; 3], settle: &mut Settle<'_>) -> bool {
         let waiting = if state.first.is_some() { std::mem::take(&mut state.unknown) } else { Vec::new() };
-        waiting.into_iter().fold(false, |unsettled, message| self.take(message, state, streams, settle) || unsettled)
+        let mut unsettled = false;
+        for message in waiting {
+            unsettled |= self.take(message, state, streams, settle);
+        }
+        unsettled
     }
 
     /// Takes in a message. Says whether the first process cannot be given what it waits for.
