@@ -174,13 +174,6 @@ impl Compiler<'_> {
                 }
             }
             Action::MakeRoot { read_only, shown, .. } => {
-                program.make_file_system(
-                    &known("tmpfs"),
-                    Some((&known("mode"), &known("755"))),
-                    PLAIN,
-                    ROOT,
-                    Otherwise::Stop,
-                );
                 for (place, (name, _)) in shown.iter().enumerate() {
                     let slot = Slot(SHOWN + place as u16);
                     program.open_tree(&inside(name)?, true, slot, Otherwise::Stop);

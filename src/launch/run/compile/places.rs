@@ -33,16 +33,21 @@ impl Compiler<'_> {
             Action::TakeRoot { origin: Origin::Held(place), .. } => Some(*place),
             _ => None,
         });
-        match held.and_then(|place| self.wiring.trees.get(place)) {
-            Some(tree) => self.program.change_root(MountTree::Fd(tree.as_fd())),
-            None => self.program.change_root(MountTree::Slot(ROOT)),
-        }
         let memory = self.plan.steps.iter().find_map(|step| match &step.action {
             Action::MakeRoot { shown, links, .. } => Some((shown, links)),
             _ => None,
         });
-        let Some((shown, links)) = memory else { return Ok(()) };
         let program = &mut self.program;
+        if memory.is_some() {
+            // Made only now, so that it belongs to root inside.
+            let option = (&known("mode"), &known("755"));
+            program.make_file_system(&known("tmpfs"), Some(option), PLAIN, ROOT, Otherwise::Stop);
+        }
+        match held.and_then(|place| self.wiring.trees.get(place)) {
+            Some(tree) => program.change_root(MountTree::Fd(tree.as_fd())),
+            None => program.change_root(MountTree::Slot(ROOT)),
+        }
+        let Some((shown, links)) = memory else { return Ok(()) };
         for (name, to) in links {
             program.make_link(&path(to)?, &inside(name)?);
         }
