@@ -49,14 +49,6 @@ fn name(call: &str) -> &str {
     call.split('(').next().unwrap_or_default()
 }
 
-/// What a step is called in a trace: files that are written to are opened and closed, too.
-fn is_made_as<'a>(call: &'a str) -> &'a str {
-    match name(call) {
-        "mkdirat" => "mkdirat",
-        other => other,
-    }
-}
-
 /// Finds out which process is which: nsx itself, the stub, the first one, and the command.
 fn roles(calls: &[(u32, String)]) -> BTreeMap<&'static str, u32> {
     let nsx = calls[0].0;
@@ -78,7 +70,12 @@ fn compare(options: &[&str]) {
     for (role, pid) in &roles {
         let mut made = calls.iter().filter(|(of, _)| of == pid).map(|(_, call)| call.as_str());
         for step in steps.iter().filter(|step| step["who"] == *role) {
-            let wanted: Vec<&str> = step["calls"].as_array().expect("calls").iter().filter_map(Value::as_str).collect();
+            let mut wanted: Vec<&str> =
+                step["calls"].as_array().expect("calls").iter().filter_map(Value::as_str).collect();
+            // What follows the birth of the command in the list is the command's.
+            if let Some(birth) = wanted.iter().position(|call| call.starts_with("clone(SIGCHLD")) {
+                wanted.truncate(birth + 1);
+            }
             for call in needed(&wanted) {
                 let call = is_made_as(call);
                 assert!(

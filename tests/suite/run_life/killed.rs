@@ -10,9 +10,9 @@ use nix::libc::{SIGKILL, SIGSTOP, SIGTERM};
 use serde_json::Value;
 
 use super::super::harness::terminal::{Terminal, marked, state, until_so};
-use super::super::harness::{Need, Test, nsx, quiet, run, test};
+use super::super::harness::{Need, Test, nsx, output, quiet, test, text};
 use super::left::Host;
-use super::{LIMITS, Run, both_keepers, new_mark, send};
+use super::{LIMITS, Run, both_keepers, keepers, new_mark, send};
 
 const CONTROLLERS: &[Need] = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];
 
@@ -31,10 +31,12 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Returns the steps of the plan for these options.
-fn steps(options: &[&str]) -> Vec<Value> {
-    let all: Vec<&str> = ["run"].iter().chain(options).copied().chain(["--explain", "--json", "true"]).collect();
-    let document: Value = serde_json::from_str(&run(&all)).expect("JSON");
+/// Returns the steps of the plan for these options. On a terminal there is one more.
+fn steps(options: &[&str], on_terminal: bool) -> Vec<Value> {
+    let mut command = nsx(&["run"]);
+    command.args(options).args(["--explain", "--json", "true"]);
+    let shown = if on_terminal { Terminal::start(&mut command).end().1 } else { text(&output(&mut command).stdout) };
+    let document: Value = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
     document["steps"].as_array().expect("steps").clone()
 }
 
@@ -80,7 +82,7 @@ fn halts(steps: &[Value], place: usize) -> bool {
 
 /// Has nsx killed before each step, and makes sure that nothing is left then.
 fn killed_before_each(options: &[&str], on_terminal: bool) {
-    let steps = steps(options);
+    let steps = steps(options, on_terminal);
     let before = Host::look_closely();
     let survivors = Mutex::new(Vec::new());
     at_once(steps.len(), |place| {
@@ -93,7 +95,8 @@ fn killed_before_each(options: &[&str], on_terminal: bool) {
         } else {
             end(&mut command.spawn().expect("nsx"), &what)
         };
-        let expected = if halts(&steps, place) { (None, Some(SIGKILL)) } else { (Some(3), None) };
+        let whole = if options.contains(&"-d") { 0 } else { 3 };
+        let expected = if halts(&steps, place) { (None, Some(SIGKILL)) } else { (Some(whole), None) };
         if (status.code(), status.signal()) != expected {
             survivors.lock().expect("no panic").push(format!("{status}: {what}"));
         }
@@ -177,7 +180,7 @@ fn stub_killed() {
     let before = Host::look_closely();
     for options in [&LIMITS[..], &["--mem=64M", "--no-init"]] {
         let mut run = Run::start(options, "echo ready; read line; exit 5");
-        let (stub, _) = both_keepers(&run.nsx.id().to_string());
+        let stub = keepers(&run.nsx.id().to_string()).stub.expect("a stub");
         send(stub, SIGKILL);
         until_so("the stub is gone", || matches!(state(stub), None | Some('Z')));
         run.poke();

@@ -26,6 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::the_settings_come_back_after_a_signal_to_nsx", &[], settings_after_signal),
         test("run_life::the_settings_come_back_after_a_kill_of_whoever_is_inside", &[], settings_after_kill),
         test("run_life::a_pipeline_reads_and_writes_past_the_terminal", &[], pipelines),
+        test("run_life::the_last_of_a_pipeline_writes_plain_lines", &[], pipeline_end),
         test("run_life::a_hangup_ends_the_session", BASH, hangup),
         test("run_life::a_kill_of_nsx_ends_the_session", BASH, killed),
         test("run_life::whoever_holds_the_terminal_does_not_keep_nsx", &[], background),
@@ -205,7 +206,7 @@ fn sizes() {
 fn names() {
     let script = "tty; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
         test $(stat -c %d \"$(tty)\") = $(stat -c %d /dev/pts/ptmx) && echo same-$((1+1))
-        : </dev/tty && echo open-$((1+1)); ls /dev/pts";
+        : </dev/tty && echo open-$((1+1)); ls -1 /dev/pts";
     for options in WAYS {
         let mut terminal = start(options, &["sh", "-c", script]);
         let (status, rest) = terminal.end();
@@ -281,8 +282,6 @@ fn pipelines() {
         let (status, rest) = terminal.end();
         assert_eq!((status.code(), rest.as_str()), (Some(0), "5000\r\n"), "{way}");
         assert_eq!(terminal.settings(), terminal.before, "{way}");
-        let mut terminal = pipeline(way, "seq 5000 | $RUN tail -n 1");
-        assert_eq!(terminal.end().1, "5000\r\n", "{way}");
         let mut terminal = pipeline(way, "$RUN cat | sed 's/^/</; s/$/>/'; echo over-$((1+1))");
         terminal.keys("one\n");
         terminal.keys("two\n");
@@ -293,9 +292,20 @@ fn pipelines() {
         terminal.end();
         assert_eq!(terminal.settings(), terminal.before, "{way}");
         // Both at once.
-        let mut terminal = pipeline(way, "$RUN seq 3 | $RUN cat | $RUN tail -n 1");
+        let mut terminal = pipeline(way, "$RUN seq 3 | $RUN cat | tail -n 1");
         assert_eq!(terminal.end().1, "3\r\n", "{way}");
         assert_eq!(terminal.settings(), terminal.before, "{way}");
+    }
+}
+
+/// A terminal puts a carriage return in front of each new line: one, and not one for each terminal.
+fn pipeline_end() {
+    // The same without nsx, which shows that this is how it is.
+    for run in ["env".to_owned(), words(""), words("--no-init")] {
+        let mut terminal =
+            Terminal::start(Command::new("sh").args(["-c", "seq 5000 | $RUN tail -n 1"]).env("RUN", &run));
+        assert_eq!(terminal.end().1, "5000\r\n", "{run}");
+        assert_eq!(terminal.settings(), terminal.before, "{run}");
     }
 }
 
