@@ -77,7 +77,7 @@ fn compare(options: &[&str]) {
                 wanted.truncate(birth + 1);
             }
             for call in needed(&wanted) {
-                let call = is_made_as(call);
+                let call = name(call);
                 assert!(
                     made.any(|line| name(line) == call),
                     "{options:?}: {role} does not make {call}, or not here: {step}"
