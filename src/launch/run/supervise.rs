@@ -162,7 +162,8 @@ impl Watch<'_> {
                 }
             }
             let gone = state.first_gone.is_some() || state.first.is_none() && state.stub_gone;
-            if gone && reports.is_none() {
+            // The pipe says whether the command was there, when the stub has let go of it, too.
+            if gone && reports.is_none() && (executed.is_none() || state.stub_gone) {
                 break;
             }
             if self.detach && state.started {
@@ -193,7 +194,7 @@ impl Watch<'_> {
             let patience =
                 clock.patience().into_iter().chain(keyboard.then_some(Duration::from_millis(PATIENCE_MS.into())));
             // Nobody may be left who would wake it.
-            let _ = poll(&mut fds, if gone { PollTimeout::ZERO } else { timeout(patience.min()) });
+            let _ = poll(&mut fds, if gone && state.stub_gone { PollTimeout::ZERO } else { timeout(patience.min()) });
             let mut events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             let [_, report, done, key, near, free] =
                 slots.map(|slot| slot.and_then(|_| events.next()).unwrap_or(PollFlags::empty()));

@@ -13,10 +13,9 @@ use serde_json::Value;
 
 use super::super::harness::group::AS_USER;
 use super::super::harness::{Need, Test, fails, nsx, output, test, text};
-use super::{LIMITS, Run, WAYS};
+use super::{Run, WAYS};
 
 pub(super) fn tests() -> Vec<Test> {
-    let limits = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];
     vec![
         test("run_life::every_exit_code_is_the_commands_own", &[], codes),
         test("run_life::a_command_that_dies_of_a_signal_takes_nsx_along", &[], signals),
@@ -30,8 +29,6 @@ pub(super) fn tests() -> Vec<Test> {
             &[Need::Root, Need::Tool("setpriv")],
             script,
         ),
-        test("run_life::so_it_is_where_nsx_holds_the_mounts", &[Need::Root], script_as_root),
-        test("run_life::so_it_is_with_limits", limits, script_with_limits),
         test("run_life::events_tell_the_commands_own_125_apart", &[], events),
         test("run_life::what_never_starts_is_reported_as_failed", &[], never_started),
         test("run_life::whoever_holds_the_output_does_not_keep_nsx", &[], output_held),
@@ -163,7 +160,7 @@ fn folder_with_script(content: &str) -> tempfile::TempDir {
     folder
 }
 
-fn run_script(prefix: &[&str], options: &[&str]) {
+pub(super) fn run_script(prefix: &[&str], options: &[&str]) {
     let folder = folder_with_script("echo \"$0 $1\"; exit 6\n");
     let shown = format!("--volume={}:/run/nsx-test:ro", folder.path().display());
     let plain = nsx(&["run", &shown]);
@@ -182,14 +179,6 @@ fn run_script(prefix: &[&str], options: &[&str]) {
 
 fn script() {
     WAYS.into_iter().for_each(|options| run_script(&AS_USER, options));
-}
-
-fn script_as_root() {
-    WAYS.into_iter().for_each(|options| run_script(&[], options));
-}
-
-fn script_with_limits() {
-    run_script(&[], &LIMITS);
 }
 
 /// Where events go.

@@ -26,7 +26,6 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::the_settings_come_back_after_a_signal_to_nsx", &[], settings_after_signal),
         test("run_life::the_settings_come_back_after_a_kill_of_whoever_is_inside", &[], settings_after_kill),
         test("run_life::a_pipeline_reads_and_writes_past_the_terminal", &[], pipelines),
-        test("run_life::the_last_of_a_pipeline_writes_plain_lines", &[], pipeline_end),
         test("run_life::a_hangup_ends_the_session", BASH, hangup),
         test("run_life::a_kill_of_nsx_ends_the_session", BASH, killed),
         test("run_life::whoever_holds_the_terminal_does_not_keep_nsx", &[], background),
@@ -93,7 +92,7 @@ fn plain_shell() {
     }
 }
 
-fn words(options: &str) -> String {
+pub(super) fn words(options: &str) -> String {
     format!("{} run {options}", nsx_path().display())
 }
 
@@ -295,17 +294,6 @@ fn pipelines() {
         let mut terminal = pipeline(way, "$RUN seq 3 | $RUN cat | tail -n 1");
         assert_eq!(terminal.end().1, "3\r\n", "{way}");
         assert_eq!(terminal.settings(), terminal.before, "{way}");
-    }
-}
-
-/// A terminal puts a carriage return in front of each new line: one, and not one for each terminal.
-fn pipeline_end() {
-    // The same without nsx, which shows that this is how it is.
-    for run in ["env".to_owned(), words(""), words("--no-init")] {
-        let mut terminal =
-            Terminal::start(Command::new("sh").args(["-c", "seq 5000 | $RUN tail -n 1"]).env("RUN", &run));
-        assert_eq!(terminal.end().1, "5000\r\n", "{run}");
-        assert_eq!(terminal.settings(), terminal.before, "{run}");
     }
 }
 
