@@ -242,9 +242,8 @@ impl Program {
         Arg::Data(pair)
     }
 
-    /// Returns the data with its pointers counted from `base`, and those to the scratch memory from `scratch`.
-    fn data_at(&self, base: u64, scratch: u64) -> Vec<u8> {
-        let mut data = self.data.clone();
+    /// Has the pointers in a copy of the data be counted from `base`, and those to the scratch memory from `scratch`.
+    fn relocate(&self, data: &mut [u8], base: u64, scratch: u64) {
         for (places, base) in [(&self.pointers, base), (&self.scratch_pointers, scratch)] {
             for &place in places {
                 if let Some(word) = data[place..].first_chunk_mut::<8>() {
@@ -252,7 +251,6 @@ impl Program {
                 }
             }
         }
-        data
     }
 
     /// A structure of words, some of which point to data or to the scratch memory.
@@ -290,17 +288,20 @@ impl Program {
     /// # Errors
     /// `EACCES` where the sysctl vm.memfd_noexec forbids it.
     pub fn seal(&self, report: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
-        let data_at = stub::BASE + (stub::records_at() + self.records.len() * stub::RECORD) as u64;
-        let mut tail = Vec::with_capacity(self.records.len() * stub::RECORD + self.data.len());
+        let records = self.records.len() * stub::RECORD;
+        let data_at = stub::BASE + (stub::records_at() + records) as u64;
+        let mut file = stub::head(report.as_raw_fd(), records + self.data.len());
         for record in &self.records {
-            tail.extend_from_slice(&(record.number as u64).to_le_bytes());
+            file.extend_from_slice(&(record.number as u64).to_le_bytes());
             for arg in record.args {
-                tail.extend_from_slice(&Program::resolve(arg, data_at, stub::SCRATCH).to_le_bytes());
+                file.extend_from_slice(&Program::resolve(arg, data_at, stub::SCRATCH).to_le_bytes());
             }
-            tail.extend_from_slice(&record.flags.to_le_bytes());
+            file.extend_from_slice(&record.flags.to_le_bytes());
         }
-        tail.extend_from_slice(&self.data_at(data_at, stub::SCRATCH));
-        stub::seal(&stub::image(report.as_raw_fd(), &tail))
+        let data = file.len();
+        file.extend_from_slice(&self.data);
+        self.relocate(&mut file[data..], data_at, stub::SCRATCH);
+        stub::seal(&file)
     }
 
     /// Makes the calls in this process, and returns the failure that stopped it; `tell` hears of those that did not.
@@ -313,7 +314,8 @@ impl Program {
         // The pointers in it are counted from where it lies, and the texts that they lead to lie in `self.data`, which does not move.
         let mut scratch = [0u64; (stub::SCRATCH_SIZE / 8) as usize];
         let scratch_at = scratch.as_mut_ptr() as u64;
-        let data = self.data_at(self.data.as_ptr() as u64, scratch_at);
+        let mut data = self.data.clone();
+        self.relocate(&mut data, self.data.as_ptr() as u64, scratch_at);
         let base = data.as_ptr() as u64;
         let mut place = 0;
         while let Some(record) = self.records.get(place) {

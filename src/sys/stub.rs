@@ -328,8 +328,8 @@ pub(super) fn records_at() -> usize {
     CODE_AT + code().len() + 8
 }
 
-/// Puts the file together: header, code, the descriptor to report to, and `tail`, which starts with the records.
-pub(super) fn image(report: i32, tail: &[u8]) -> Vec<u8> {
+/// Begins the file: header, code, the descriptor to report to. What is missing are the records and what they need, `tail` bytes together.
+pub(super) fn head(report: i32, tail: usize) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
     const MACHINE: u16 = 62;
     #[cfg(target_arch = "aarch64")]
@@ -342,7 +342,7 @@ pub(super) fn image(report: i32, tail: &[u8]) -> Vec<u8> {
     const LOAD: u32 = 1;
     const GNU_STACK: u32 = 0x6474_e551;
 
-    let size = records_at() + tail.len();
+    let size = records_at() + tail;
     let mut file = Vec::with_capacity(size);
     // 64 bits, little-endian, version 1, System V.
     file.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
@@ -370,7 +370,6 @@ pub(super) fn image(report: i32, tail: &[u8]) -> Vec<u8> {
     }
     file.extend_from_slice(code());
     file.extend_from_slice(&i64::from(report).to_le_bytes());
-    file.extend_from_slice(tail);
     file
 }
 
