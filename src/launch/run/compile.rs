@@ -37,6 +37,9 @@ const ANSWER: Slot = Slot(10);
 const FIRST_PID: Slot = Slot(11);
 const CGROUP: Slot = Slot(12);
 const ROOM: Slot = Slot(13);
+// Whether a file system is new.
+const PROC_MADE: Slot = Slot(17);
+const SYS_MADE: Slot = Slot(18);
 const DEVICES: u16 = 20;
 const BINDS: u16 = 32;
 const JOINS: u16 = 132;
@@ -184,9 +187,9 @@ impl Compiler<'_> {
             Action::ProtectCopy => {
                 program.set_attributes_of_all(MountAttributes { read_only: true, ..PLAIN });
             }
-            Action::TakeProc { shared } => self.take("proc", DATA, PROC, *shared),
+            Action::TakeProc { shared } => self.take("proc", DATA, PROC, PROC_MADE, *shared),
             Action::TakeSys { shared } => {
-                self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, *shared);
+                self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, SYS_MADE, *shared);
             }
             Action::TakeDevices(names) => {
                 for (place, name) in names.iter().enumerate() {
@@ -230,8 +233,8 @@ impl Compiler<'_> {
             }
             Action::DieWithNsx => program.die_with_parent(),
             Action::ChangeRoot => self.change_root()?,
-            Action::MountProc => program.attach(MountTree::Slot(PROC), &known("/proc"), Otherwise::Stop),
-            Action::MountSys => program.attach(MountTree::Slot(SYS), &known("/sys"), Otherwise::Stop),
+            Action::MountProc => self.put("proc", DATA, PROC, PROC_MADE),
+            Action::MountSys => self.put("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, SYS_MADE),
             Action::MountCgroups => {
                 let read_only = MountAttributes { read_only: true, ..DATA };
                 program.mount(&known("cgroup2"), &known("/sys/fs/cgroup"), read_only, &known(""), Otherwise::GoOn);

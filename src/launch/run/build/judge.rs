@@ -72,10 +72,10 @@ impl Sandbox<'_> {
 /// What a failure that was allowed means for a user.
 fn note(action: &Action, error: &SysError) -> String {
     match action {
-        Action::TakeProc { .. } => format!(
+        Action::MountProc => format!(
             "/proc shows the processes outside, too: a new one may not be made where parts of the present one are hidden: {error}"
         ),
-        Action::TakeSys { .. } => format!("/sys is the one outside: a new one may not be made here: {error}"),
+        Action::MountSys => format!("/sys is the one outside: a new one may not be made here: {error}"),
         action => format!("{}: {error}", cannot(action)),
     }
 }

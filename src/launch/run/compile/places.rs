@@ -9,22 +9,45 @@ use crate::sys::calls::mounts::{MountAttributes, MountTree};
 use crate::sys::program::{Otherwise, Slot};
 
 impl Compiler<'_> {
-    /// A new file system, or, where the kernel does not let it be made, the one that is there.
-    pub(super) fn take(&mut self, kind: &str, attributes: MountAttributes, slot: Slot, shared: bool) {
+    /// A new file system, and, where it may not be made so, the one that is there, to be shown if nothing else helps.
+    pub(super) fn take(&mut self, kind: &str, attributes: MountAttributes, slot: Slot, made: Slot, shared: bool) {
         let program = &mut self.program;
         let there = known(if kind == "proc" { "/proc" } else { "/sys" });
+        program.set(made, 1);
         if shared {
             program.open_tree(&there, true, slot, Otherwise::Stop);
             program.set_attributes(slot, attributes);
             return;
         }
-        let instead = program.here() + 5;
+        let start = program.here();
+        // The place of what comes after the jump below.
+        let instead = start + 5;
         program.make_file_system(&known(kind), None, attributes, slot, Otherwise::GoTo(instead));
+        (start..program.here()).for_each(|place| program.be_quiet(place));
         let done = program.jump();
         program.aside(true);
+        program.set(made, 0);
         program.open_tree(&there, true, slot, Otherwise::Stop);
         program.set_attributes(slot, attributes);
         program.aside(false);
+        program.patch(done, program.here());
+    }
+
+    /// Attaches it. What could not be made before is made by mount(2), which other filters refuse than fsopen(2); where that may not be
+    /// either, because parts of the present one are hidden, that is shown, and it is said.
+    pub(super) fn put(&mut self, kind: &str, attributes: MountAttributes, slot: Slot, made: Slot) {
+        let program = &mut self.program;
+        let at = known(if kind == "proc" { "/proc" } else { "/sys" });
+        let is_made = program.jump_if(made, 1);
+        program.aside(true);
+        let mount = program.here();
+        program.mount(&known(kind), &at, attributes, &known(""), Otherwise::GoOn);
+        program.close_slot(slot);
+        let done = program.jump();
+        program.aside(false);
+        program.patch(is_made, program.here());
+        program.patch(mount, program.here());
+        program.attach(MountTree::Slot(slot), &at, Otherwise::Stop);
         program.patch(done, program.here());
     }
 
