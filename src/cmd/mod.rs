@@ -22,6 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::launch::EnterError;
 use crate::launch::run::RunError;
+use crate::render::text::sanitize;
 use enter::NotExecuted;
 pub use exit::Exit;
 use ui::{ColorChoice, Ui};
@@ -110,11 +111,12 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
         let ui = Ui::new(global.color);
         return run::run(&args, &global, &ui);
     }
+    let words = arguments.clone();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way, too. A terminal that has gone is no reason for another error.
-            let _ = error.print();
+            print(&error, &words);
             return Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done });
         }
     };
@@ -126,6 +128,20 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
         Command::Kill(args) => kill::run(&args, &cli.global),
         Command::Run(args) => run::run(&args, &cli.global, &ui),
     }
+}
+
+/// Prints what clap has to say. An argument that it quotes may be somebody else's words, by a wildcard or a script.
+fn print(error: &clap::Error, words: &[std::ffi::OsString]) {
+    let is_plain = |word: &std::ffi::OsString| {
+        let text = word.to_string_lossy();
+        sanitize(text.as_bytes()) == text
+    };
+    if words.iter().all(is_plain) {
+        let _ = error.print();
+        return;
+    }
+    let text = error.render().to_string();
+    ui::stderr(|to| text.lines().try_for_each(|line| writeln!(to, "{}", sanitize(line.as_bytes()))));
 }
 
 /// A command line that is well formed and makes no sense all the same.

@@ -118,6 +118,7 @@ impl RunArgs {
             timeout: self.life.timeout,
             init: !self.life.no_init,
             detach: self.life.detach,
+            watched: self.life.status_fd.is_some(),
             name: self.life.name.clone(),
             command: self.command.clone(),
         })

@@ -70,7 +70,7 @@ impl Progress {
             Report::Failed(place, errno) => {
                 self.fatal |= program.stops_at(place);
                 // What is about no call is about the keeper, which could not start the stub.
-                let (step, call) = program.at(place).unwrap_or((usize::MAX, &Call::PosixSpawn));
+                let (step, call) = program.at(place).unwrap_or((usize::MAX, &Call::Execveat));
                 self.failures.push(Failure { step, error: SysError::new(call.clone(), errno) });
             }
         }

@@ -126,7 +126,7 @@ pub enum Call {
     Close,
     /// execve(2).
     Execve(Vec<u8>),
-    /// posix_spawn(3) of the stub.
+    /// posix_spawn(3) of a helper.
     PosixSpawn,
     /// exit_group(2).
     Exit,

@@ -49,7 +49,6 @@ struct Record {
     args: [Arg; 6],
     flags: u64,
     step: usize,
-    call: Call,
     /// Whether it is made only where another one fails, or nobody is left.
     aside: bool,
 }
@@ -75,9 +74,11 @@ pub struct Failure {
 }
 
 /// A list of system calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Program {
     records: Vec<Record>,
+    /// What is called in each of them, for a reader.
+    calls: Option<Vec<Call>>,
     data: Vec<u8>,
     /// Places in `data` that hold pointers into `data`.
     pointers: Vec<usize>,
@@ -88,7 +89,29 @@ pub struct Program {
     aside: bool,
 }
 
+impl Default for Program {
+    fn default() -> Program {
+        Program { calls: Some(Vec::new()), ..Program::without_names() }
+    }
+}
+
 impl Program {
+    /// Returns an empty list that will not know what its calls are called: [`Program::calls`] and [`Program::at`] have nothing to tell. To
+    /// put all these texts together takes as long as the rest of the list, and hardly ever does anybody read them: whoever has to, makes
+    /// the list again, with names.
+    pub fn without_names() -> Program {
+        Program {
+            records: Vec::new(),
+            calls: None,
+            data: Vec::new(),
+            pointers: Vec::new(),
+            scratch_pointers: Vec::new(),
+            inherited: Vec::new(),
+            step: 0,
+            aside: false,
+        }
+    }
+
     /// Says that the calls that are added from now on belong to step `step` of whoever makes the list.
     pub fn begin(&mut self, step: usize) {
         self.step = step;
@@ -106,7 +129,8 @@ impl Program {
 
     /// Returns the calls that are to be made, with the steps that they belong to, in order.
     pub fn calls(&self) -> impl Iterator<Item = (usize, &Call)> {
-        self.records.iter().filter(|record| !record.aside).map(|record| (record.step, &record.call))
+        let shown = self.records.iter().zip(self.calls.iter().flatten()).filter(|(record, _)| !record.aside);
+        shown.map(|(record, call)| (record.step, call))
     }
 
     /// Returns the descriptors that the calls use: they have to be open where the list is run.
@@ -116,7 +140,12 @@ impl Program {
 
     /// Returns the step of the call at a place, and what is called.
     pub fn at(&self, place: usize) -> Option<(usize, &Call)> {
-        self.records.get(place).map(|record| (record.step, &record.call))
+        self.step_at(place).zip(self.calls.as_ref()?.get(place))
+    }
+
+    /// Returns the step of the call at a place.
+    pub fn step_at(&self, place: usize) -> Option<usize> {
+        self.records.get(place).map(|record| record.step)
     }
 
     /// Says whether the program ends when the call at a place fails.
@@ -132,16 +161,19 @@ impl Program {
     }
 
     /// Has nothing said where the call at a place fails, which does not end the program then.
-    pub(super) fn be_quiet(&mut self, place: usize) {
+    pub fn be_quiet(&mut self, place: usize) {
         if let Some(record) = self.records.get_mut(place) {
             record.flags |= stub::CONTINUE | stub::QUIET;
         }
     }
 
-    pub(super) fn push(&mut self, call: Call, number: libc::c_long, args: &[Arg], flags: u64) {
+    pub(super) fn push(&mut self, call: impl FnOnce() -> Call, number: libc::c_long, args: &[Arg], flags: u64) {
         let mut all = [Arg::Number(0); 6];
         all[..args.len()].copy_from_slice(args);
-        self.records.push(Record { number, args: all, flags, step: self.step, call, aside: self.aside });
+        self.records.push(Record { number, args: all, flags, step: self.step, aside: self.aside });
+        if let Some(calls) = &mut self.calls {
+            calls.push(call());
+        }
     }
 
     pub(super) fn flags(otherwise: Otherwise) -> u64 {
@@ -210,9 +242,8 @@ impl Program {
         Arg::Data(pair)
     }
 
-    /// Returns the data with its pointers counted from `base`, and those to the scratch memory from `scratch`.
-    fn data_at(&self, base: u64, scratch: u64) -> Vec<u8> {
-        let mut data = self.data.clone();
+    /// Has the pointers in a copy of the data be counted from `base`, and those to the scratch memory from `scratch`.
+    fn relocate(&self, data: &mut [u8], base: u64, scratch: u64) {
         for (places, base) in [(&self.pointers, base), (&self.scratch_pointers, scratch)] {
             for &place in places {
                 if let Some(word) = data[place..].first_chunk_mut::<8>() {
@@ -220,7 +251,6 @@ impl Program {
                 }
             }
         }
-        data
     }
 
     /// A structure of words, some of which point to data or to the scratch memory.
@@ -258,17 +288,20 @@ impl Program {
     /// # Errors
     /// `EACCES` where the sysctl vm.memfd_noexec forbids it.
     pub fn seal(&self, report: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
-        let data_at = stub::BASE + (stub::records_at() + self.records.len() * stub::RECORD) as u64;
-        let mut tail = Vec::with_capacity(self.records.len() * stub::RECORD + self.data.len());
+        let records = self.records.len() * stub::RECORD;
+        let data_at = stub::BASE + (stub::records_at() + records) as u64;
+        let mut file = stub::head(report.as_raw_fd(), records + self.data.len());
         for record in &self.records {
-            tail.extend_from_slice(&(record.number as u64).to_le_bytes());
+            file.extend_from_slice(&(record.number as u64).to_le_bytes());
             for arg in record.args {
-                tail.extend_from_slice(&Program::resolve(arg, data_at, stub::SCRATCH).to_le_bytes());
+                file.extend_from_slice(&Program::resolve(arg, data_at, stub::SCRATCH).to_le_bytes());
             }
-            tail.extend_from_slice(&record.flags.to_le_bytes());
+            file.extend_from_slice(&record.flags.to_le_bytes());
         }
-        tail.extend_from_slice(&self.data_at(data_at, stub::SCRATCH));
-        stub::seal(&stub::image(report.as_raw_fd(), &tail))
+        let data = file.len();
+        file.extend_from_slice(&self.data);
+        self.relocate(&mut file[data..], data_at, stub::SCRATCH);
+        stub::seal(&file)
     }
 
     /// Makes the calls in this process, and returns the failure that stopped it; `tell` hears of those that did not.
@@ -281,7 +314,8 @@ impl Program {
         // The pointers in it are counted from where it lies, and the texts that they lead to lie in `self.data`, which does not move.
         let mut scratch = [0u64; (stub::SCRATCH_SIZE / 8) as usize];
         let scratch_at = scratch.as_mut_ptr() as u64;
-        let data = self.data_at(self.data.as_ptr() as u64, scratch_at);
+        let mut data = self.data.clone();
+        self.relocate(&mut data, self.data.as_ptr() as u64, scratch_at);
         let base = data.as_ptr() as u64;
         let mut place = 0;
         while let Some(record) = self.records.get(place) {
@@ -306,14 +340,24 @@ impl Program {
             if failed.is_none() && record.flags & stub::ABSOLUTE != 0 && first != b'/' {
                 failed = Some(Errno::EXDEV);
             }
+            let this = place;
             place += 1;
             if let Some(errno) = failed {
-                let failure = Failure { step: record.step, error: SysError::new(record.call.clone(), errno) };
-                if record.flags & stub::CONTINUE == 0 {
+                let mut flags = record.flags;
+                if flags & stub::IF_NOEXEC != 0 {
+                    if errno == Errno::ENOEXEC {
+                        place = (flags >> 32) as usize;
+                        continue;
+                    }
+                    flags &= u64::from(u32::MAX);
+                }
+                let call = self.at(this).map_or(Call::Step("a call"), |(_, call)| call.clone());
+                let failure = Failure { step: record.step, error: SysError::new(call, errno) };
+                if flags & stub::CONTINUE == 0 {
                     return Err(failure);
                 }
                 tell(failure);
-                let target = (record.flags >> 32) as usize;
+                let target = (flags >> 32) as usize;
                 if target != 0 {
                     place = target;
                 }

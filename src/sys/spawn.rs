@@ -1,17 +1,12 @@
 //! Starting a stub, and hearing what becomes of it.
 //!
-//! A [`Program`] that is sealed into a stub runs in a child. The child is made by posix_spawn(3), which lends it the memory of nsx only
-//! until it executes the stub. Over a pipe it says what fails and which process it has made; the end of the pipe says that the command
-//! runs. See posix_spawn(3), pipe(7).
+//! A [`Program`] that is sealed into a stub runs in a child, which has the memory of nsx only until it executes the stub. Over a pipe it says
+//! what fails and which process it has made; the end of the pipe says that the command runs. See clone(2), pipe(7).
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal};
-
-use super::dir::ShortPath;
 use super::error::{Call, Errno, SysError, last, retry};
 use super::program::Program;
 
@@ -43,32 +38,118 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd), SysError> {
 ///
 /// Signals that are blocked stay blocked in it; SIGPIPE, which Rust ignores, is not ignored.
 ///
+/// The child shares the memory of this process, which waits meanwhile, until it executes the stub: clone(2) with `CLONE_VM | CLONE_VFORK`.
+/// posix_spawn(3) does the same, but asks for the disposition of every signal, and twice for that of every descriptor.
+///
 /// # Errors
-/// `EACCES` where the sysctl vm.memfd_noexec forbids it, `EAGAIN` where no more processes may be made, `ENOENT` without `/proc`.
+/// `EACCES` where the sysctl vm.memfd_noexec forbids it, `EAGAIN` where no more processes may be made.
 pub fn start(
     program: &Program,
     report: BorrowedFd<'_>,
     streams: [Option<BorrowedFd<'_>>; 3],
     words: &[&CStr],
 ) -> Result<i32, SysError> {
-    let failed = |errno| SysError::new(Call::PosixSpawn, errno);
     let file = program.seal(report)?;
-    let path = ShortPath::new().text("/proc/self/fd/").number(file.as_raw_fd().unsigned_abs());
-    let mut actions = PosixSpawnFileActions::init().map_err(failed)?;
-    for (number, stream) in streams.iter().enumerate() {
-        if let Some(stream) = stream {
-            actions.add_dup2(stream.as_raw_fd(), number as RawFd).map_err(failed)?;
+    let arguments: Vec<*const libc::c_char> =
+        words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
+    let mut birth = Birth {
+        file: file.as_raw_fd(),
+        streams: streams.map(|stream| stream.map(|fd| fd.as_raw_fd())),
+        left_open: program.inherited(),
+        report: report.as_raw_fd(),
+        arguments: arguments.as_ptr(),
+        mask: 0,
+        failed: 0,
+    };
+    let mut stack = [Frame([0; 16]); 1024];
+    let every = u64::MAX;
+    // No handler of this process is to run in the child.
+    // SAFETY: the pointers lead to the eight bytes that the kernel is told of.
+    unsafe { set_mask(&raw const every, &raw mut birth.mask) };
+    let before = birth.mask;
+    // SAFETY: this thread goes on only when the child has executed the stub or ended, so that all that `birth` leads to and `stack` are
+    // alive as long as the child uses them, and nobody else does. `stack` grows downwards from its end, as on all architectures that there
+    // is a stub for. What the child does is said at `become_stub`.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr_range().end;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(become_stub, top.cast(), flags, (&raw mut birth).cast())
+    };
+    let error = last(|| Call::Fork);
+    // SAFETY: as above; a null pointer is for "do not tell".
+    unsafe { set_mask(&raw const before, std::ptr::null_mut()) };
+    // SAFETY: `birth` is valid, and the child has gone or no part in it any more. The compiler does not know that it was written to.
+    let failed = unsafe { (&raw const birth.failed).read_volatile() };
+    match (pid, failed) {
+        (-1, _) => Err(error),
+        (pid, 0) => Ok(pid),
+        (pid, errno) => {
+            // SAFETY: the call takes numbers, and the status may be left out.
+            let _ = retry(|| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) }.into());
+            Err(SysError::new(Call::Execveat, Errno::from_raw(errno)))
         }
     }
-    for &fd in program.inherited().iter().chain([&report.as_raw_fd()]) {
-        // A descriptor that is copied to itself stays open at execve(2): posix_spawn_file_actions_adddup2(3).
-        actions.add_dup2(fd, fd).map_err(failed)?;
+}
+
+/// A piece of a stack, as aligned as a stack has to be.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+struct Frame(#[expect(dead_code, reason = "it is room")] [u8; 16]);
+
+/// What [`become_stub`] works with.
+struct Birth<'a> {
+    file: RawFd,
+    streams: [Option<RawFd>; 3],
+    left_open: &'a [RawFd],
+    report: RawFd,
+    /// Ends with a null pointer.
+    arguments: *const *const libc::c_char,
+    /// The signals that the stub has blocked.
+    mask: u64,
+    /// The errno, if there is no stub.
+    failed: libc::c_int,
+}
+
+/// Sets the signals that are blocked, a bit for each: rt_sigprocmask(2).
+///
+/// # Safety
+/// Each pointer is null or leads to eight bytes, `old` to ones that may be written to.
+unsafe fn set_mask(new: *const u64, old: *mut u64) {
+    // SAFETY: the caller says so.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, 8) };
+}
+
+/// Executes the stub, in a child that has a table of descriptors and dispositions of signals of its own and the memory of its parent: it
+/// makes system calls, and takes no memory and no locks.
+extern "C" fn become_stub(birth: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: it is the `Birth` of `start`, which waits.
+    let birth = unsafe { &mut *birth.cast::<Birth<'_>>() };
+    // SAFETY: the calls take numbers, and execveat(2) texts and arrays that end with NUL.
+    unsafe {
+        for (number, stream) in (0..).zip(birth.streams) {
+            if let Some(fd) = stream {
+                libc::dup2(fd, number);
+            }
+        }
+        for &fd in birth.left_open {
+            libc::fcntl(fd, libc::F_SETFD, 0);
+        }
+        libc::fcntl(birth.report, libc::F_SETFD, 0);
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        // A moment more, and whatever handlers there are for these signals are gone.
+        set_mask(&raw const birth.mask, std::ptr::null_mut());
+        let nothing = [std::ptr::null::<libc::c_char>()];
+        libc::syscall(
+            libc::SYS_execveat,
+            birth.file,
+            c"".as_ptr(),
+            birth.arguments,
+            nothing.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+        birth.failed = Errno::last_raw();
+        libc::_exit(127)
     }
-    let mut attributes = PosixSpawnAttr::init().map_err(failed)?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF).map_err(failed)?;
-    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE)).map_err(failed)?;
-    let pid = posix_spawn(path.as_c_str(), &actions, &attributes, words, &[] as &[&CStr]).map_err(failed)?;
-    Ok(pid.as_raw())
 }
 
 /// Reads the next report; `None` at the end.

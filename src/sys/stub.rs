@@ -41,6 +41,11 @@ pub(super) const COPY: u64 = 1 << 8;
 pub(super) const LOAD_SECOND: u64 = 1 << 9;
 /// The third argument is a pointer to what is meant.
 pub(super) const LOAD_THIRD: u64 = 1 << 10;
+/// The call is clone(2), and nobody wants to hear the pid: a report wakes whoever waits for it.
+pub(super) const UNTOLD: u64 = 1 << 11;
+
+/// The record whose index is in the upper half is for `ENOEXEC` alone, of which nothing is said; other failures know no such record.
+pub(super) const IF_NOEXEC: u64 = 1 << 11;
 
 /// How many bytes a record has: the number of the call, six arguments, flags.
 pub(super) const RECORD: usize = 64;
@@ -100,8 +105,10 @@ std::arch::global_asm!(
     "jz 7f",
     "test rax, rax",
     "jz 7f",
+    "test r13d, {untold}",
+    "jnz 24f",
     "call 20f",
-    "shr r13, 32",
+    "24: shr r13, 32",
     "23: mov r12, r13",
     "shl r13, 6",
     "lea rbx, [rip + nsx_stub_end]",
@@ -110,7 +117,14 @@ std::arch::global_asm!(
     "7: inc r12",
     "add rbx, {record}",
     "jmp 2b",
-    "8: test r13d, {quiet}",
+    "8: test r13d, {if_noexec}",
+    "jz 14f",
+    "cmp rax, -{enoexec}",
+    "jne 13f",
+    "shr r13, 32",
+    "jmp 23b",
+    "13: mov r13d, r13d",
+    "14: test r13d, {quiet}",
     "jnz 9f",
     "call 20f",
     "9: test r13d, {go_on}",
@@ -150,10 +164,13 @@ std::arch::global_asm!(
     load_third = const LOAD_THIRD,
     compare = const COMPARE,
     copy = const COPY,
+    if_noexec = const IF_NOEXEC,
+    enoexec = const libc::ENOEXEC,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
     quiet = const QUIET,
+    untold = const UNTOLD,
     go_on = const CONTINUE,
     record = const RECORD,
     exdev = const libc::EXDEV,
@@ -211,8 +228,10 @@ std::arch::global_asm!(
     "6: tst x23, #{clone}",
     "b.eq 7f",
     "cbz x0, 7f",
+    "tst x23, #{untold}",
+    "b.ne 24f",
     "bl 20f",
-    "lsr x21, x23, #32",
+    "24: lsr x21, x23, #32",
     "23: adr x19, nsx_stub_end",
     "add x19, x19, #8",
     "add x19, x19, x21, lsl #6",
@@ -220,7 +239,14 @@ std::arch::global_asm!(
     "7: add x21, x21, #1",
     "add x19, x19, #{record}",
     "b 2b",
-    "8: tst x23, #{quiet}",
+    "8: tst x23, #{if_noexec}",
+    "b.eq 14f",
+    "cmn x0, #{enoexec}",
+    "b.ne 15f",
+    "lsr x21, x23, #32",
+    "b 23b",
+    "15: mov w23, w23",
+    "14: tst x23, #{quiet}",
     "b.ne 9f",
     "bl 20f",
     "9: tst x23, #{go_on}",
@@ -261,10 +287,13 @@ std::arch::global_asm!(
     load_third = const LOAD_THIRD,
     compare = const COMPARE,
     copy = const COPY,
+    if_noexec = const IF_NOEXEC,
+    enoexec = const libc::ENOEXEC,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
     quiet = const QUIET,
+    untold = const UNTOLD,
     go_on = const CONTINUE,
     record = const RECORD,
     exdev = const libc::EXDEV,
@@ -299,8 +328,8 @@ pub(super) fn records_at() -> usize {
     CODE_AT + code().len() + 8
 }
 
-/// Puts the file together: header, code, the descriptor to report to, and `tail`, which starts with the records.
-pub(super) fn image(report: i32, tail: &[u8]) -> Vec<u8> {
+/// Begins the file: header, code, the descriptor to report to. What is missing are the records and what they need, `tail` bytes together.
+pub(super) fn head(report: i32, tail: usize) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
     const MACHINE: u16 = 62;
     #[cfg(target_arch = "aarch64")]
@@ -313,7 +342,7 @@ pub(super) fn image(report: i32, tail: &[u8]) -> Vec<u8> {
     const LOAD: u32 = 1;
     const GNU_STACK: u32 = 0x6474_e551;
 
-    let size = records_at() + tail.len();
+    let size = records_at() + tail;
     let mut file = Vec::with_capacity(size);
     // 64 bits, little-endian, version 1, System V.
     file.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
@@ -341,7 +370,6 @@ pub(super) fn image(report: i32, tail: &[u8]) -> Vec<u8> {
     }
     file.extend_from_slice(code());
     file.extend_from_slice(&i64::from(report).to_le_bytes());
-    file.extend_from_slice(tail);
     file
 }
 

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::pty::{OpenptyResult, openpty};
-use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
+use nix::sys::termios::{self, LocalFlags, OutputFlags, SetArg, Termios};
 
 use super::error::{Call, Errno, SysError, last, retry};
 
@@ -37,7 +37,7 @@ pub fn copy_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
 }
 
 /// Makes a pair of terminals that is like the one behind `like`; the first is the side of whoever watches. `echo` says whether what is
-/// typed comes back: it does not where `like` shows it anyhow.
+/// typed comes back, and lines end as on a screen: that is left out where `like` sees to it anyhow.
 ///
 /// # Errors
 /// `ENOENT` or `ENOSPC` where there are no terminals to be had.
@@ -45,6 +45,7 @@ pub fn pair(like: BorrowedFd<'_>, echo: bool) -> Result<(OwnedFd, OwnedFd), SysE
     let failed = |errno| SysError::new(Call::Openat(b"/dev/ptmx".to_vec()), errno);
     let mut settings = termios::tcgetattr(like).map_err(failed)?;
     if !echo {
+        settings.output_flags.remove(OutputFlags::OPOST);
         settings.local_flags.remove(LocalFlags::ECHO);
     }
     let OpenptyResult { master, slave } = openpty(None, Some(&settings)).map_err(failed)?;
@@ -76,6 +77,7 @@ pub fn likeness(fd: BorrowedFd<'_>, echo: bool) -> Option<Likeness> {
         return None;
     }
     if !echo {
+        settings[1] &= !libc::OPOST;
         settings[3] &= !libc::ECHO;
     }
     let mut bytes = [0; 36];

@@ -6,6 +6,7 @@
 //! (`hostile_enter`).
 
 mod descriptors;
+mod findings;
 mod ids;
 mod init;
 mod mounts;
@@ -18,11 +19,12 @@ mod roots;
 mod sight;
 mod terminals;
 
-use super::harness::{Module, Test};
+use super::harness::{Module, Place, Test};
 
 pub fn module() -> Module {
     let tests: Vec<Test> = [
         descriptors::tests(),
+        findings::tests(),
         ids::tests(),
         init::tests(),
         mounts::tests(),
@@ -37,5 +39,5 @@ pub fn module() -> Module {
     .into_iter()
     .flatten()
     .collect();
-    Module { name: "run_isolation", places: &[], tests }
+    Module { name: "run_isolation", places: &[Place::Vm], tests }
 }

@@ -172,7 +172,7 @@ fn plan(error: &PlanError) -> Option<String> {
 
 fn failed(error: &SysError, root: bool) -> Option<String> {
     match (&error.call, error.errno) {
-        (Call::MemfdCreate | Call::PosixSpawn, Errno::EACCES) => {
+        (Call::MemfdCreate | Call::Execveat, Errno::EACCES) => {
             Some("executing memory files is forbidden: sysctl vm.memfd_noexec has to be 0 or 1".to_owned())
         }
         (Call::PosixSpawn | Call::Fork, Errno::EAGAIN) => {
@@ -317,7 +317,7 @@ mod tests {
                 true,
                 "executing memory files is forbidden: sysctl vm.memfd_noexec",
             ),
-            (failed(Call::PosixSpawn, Errno::EAGAIN), true, "a limit on processes is reached"),
+            (failed(Call::Fork, Errno::EAGAIN), true, "a limit on processes is reached"),
             (failed(Call::Fcntl("F_SETFD, 0"), Errno::EBADF), true, "it is not open: give it to nsx"),
             (failed(Call::PidfdGetfd(3), Errno::EBADF), true, "ls -l /proc/PID/fd"),
             (failed(proc(), Errno::EACCES), false, "run as root, or as the user whose process it is"),

@@ -60,6 +60,7 @@ fn default() -> RunRequest {
         timeout: None,
         init: true,
         detach: false,
+        watched: false,
         name: None,
         command: Vec::new(),
     }

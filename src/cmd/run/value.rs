@@ -127,11 +127,11 @@ pub fn hostname() -> impl TypedValueParser<Value = OsString> {
     const LONGEST: usize = 64;
     OsStringValueParser::new().try_map(|text| {
         let text = some_bytes(text)?;
-        let bad = |byte: &u8| byte.is_ascii_control() || byte.is_ascii_whitespace() || *byte == b'/';
+        let bad = |byte: &u8| !byte.is_ascii_alphanumeric() && !matches!(*byte, b'-' | b'.' | b'_');
         if text.len() > LONGEST {
             Err("a host name has 64 bytes at most")
         } else if text.as_bytes().iter().any(bad) {
-            Err("a host name has no spaces, slashes or control characters")
+            Err("a host name has letters, digits, `-`, `.` and `_` only, see hostname(7)")
         } else {
             Ok(text)
         }

@@ -1,9 +1,12 @@
 //! Building a sandbox and running a command in it: nsx's own steps, and those of the processes that it starts.
 //!
-//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made. When the first process is
-//! there, nsx writes its id maps and releases it. Not here: watching over the command (`supervise`), words for users (`cmd`).
+//! The stub is started first, so that it is there when there is something to clean up; then the cgroups are made, while the stub makes the
+//! first process, unless that is born into one of them. When it is there, nsx writes its id maps and releases it. Not here: watching over
+//! the command (`supervise`), words for users (`cmd`).
 
-use std::cell::RefCell;
+mod judge;
+
+use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use super::compile::{Wiring, compile};
-use super::error::{RunError, cannot};
+use super::error::RunError;
 use super::forbidden;
 use super::gather::{Held, gather};
 use super::ids::{self, WriteError};
@@ -21,7 +24,7 @@ use super::report::{self, Report, Usage};
 use super::request::RunRequest;
 use super::seccomp;
 use super::steps::{Action, Facts, Plan, Who};
-use super::supervise::{End, Watch, Watched};
+use super::supervise::{End, Watch};
 use crate::launch::Ended;
 use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
 use crate::proc::ProcRoot;
@@ -105,16 +108,7 @@ impl<'a> Sandbox<'a> {
     /// # Errors
     /// Where a word has a NUL in it.
     pub fn calls(&self) -> Result<Vec<Vec<String>>, RunError> {
-        let null = dir::open_read_cwd(c"/dev/null").map_err(|errno| {
-            RunError::Failed("cannot explain".into(), SysError::new(Call::Openat(b"/dev/null".into()), errno))
-        })?;
-        let copy = || {
-            null.try_clone().map_err(|_| {
-                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), Errno::EMFILE))
-            })
-        };
-        let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
-        let program = self.compile(&ends, 0, false, None)?;
+        let program = self.readable(0, false)?;
         let limits = self.held.cgroups.steps();
         let mut calls: Vec<Vec<String>> = self
             .plan
@@ -132,6 +126,20 @@ impl<'a> Sandbox<'a> {
             calls[step].push(call.to_string());
         }
         Ok(calls)
+    }
+
+    /// Makes the list for a reader. Nobody may run it.
+    fn readable(&self, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
+        let null = dir::open_read_cwd(c"/dev/null").map_err(|errno| {
+            RunError::Failed("cannot explain".into(), SysError::new(Call::Openat(b"/dev/null".into()), errno))
+        })?;
+        let copy = || {
+            null.try_clone().map_err(|_| {
+                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), Errno::EMFILE))
+            })
+        };
+        let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
+        self.compile(Program::default(), &ends, mask, ignores_children)
     }
 
     fn map_calls(&self) -> Vec<String> {
@@ -180,13 +188,7 @@ impl<'a> Sandbox<'a> {
             .collect()
     }
 
-    fn compile(
-        &self,
-        ends: &Ends,
-        mask: u64,
-        ignores_children: bool,
-        by_shell: Option<&CString>,
-    ) -> Result<Program, RunError> {
+    fn compile(&self, program: Program, ends: &Ends, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
         let surroundings = Surroundings::of(self.environment());
         let cgroups: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.removal().collect();
         let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
@@ -214,7 +216,7 @@ impl<'a> Sandbox<'a> {
             terminal: likeness.as_ref().map(|(settings, size)| (&settings[..], *size, terminals)),
             filter: filter.as_ref(),
         };
-        Ok(compile(&self.plan, self.request, &surroundings, &wiring, by_shell, self.halt_at)?)
+        Ok(compile(program, &self.plan, self.request, &surroundings, &wiring, self.halt_at)?)
     }
 
     /// Builds the sandbox, and runs the command in it to its end, or, detached, to its beginning.
@@ -225,32 +227,18 @@ impl<'a> Sandbox<'a> {
         let cannot = |error| RunError::Failed("cannot watch over a command".to_owned(), error);
         signal::adopt_orphans();
         let signals = Signals::block().map_err(cannot)?;
-        let outcome = self.attempt(&signals, None, hear)?;
-        match &outcome.ended {
-            // A script without an interpreter line is the shell's, as for execvp(3).
-            Some(Ended::NotExecuted(SysError { call: Call::Execve(path), errno: Errno::ENOEXEC })) => {
-                match CString::new(path.clone()) {
-                    Ok(script) => self.attempt(&signals, Some(&script), hear),
-                    Err(_) => Ok(outcome),
-                }
-            }
-            _ => Ok(outcome),
-        }
+        self.attempt(&signals, hear)
     }
 
-    fn attempt(
-        &self,
-        signals: &Signals,
-        by_shell: Option<&CString>,
-        hear: &mut dyn FnMut(Event),
-    ) -> Result<Outcome, RunError> {
+    fn attempt(&self, signals: &Signals, hear: &mut dyn FnMut(Event)) -> Result<Outcome, RunError> {
         let cannot_start = |error| RunError::Failed("cannot start a sandbox".to_owned(), error);
         let (reports, report) = sandbox::report_pair().map_err(cannot_start)?;
         let (release, releases) = spawn::pipe().map_err(cannot_start)?;
         let (lifeline, life) = spawn::pipe().map_err(cannot_start)?;
         let (done, executed) = spawn::pipe().map_err(cannot_start)?;
         let ends = Ends { report, release, lifeline, executed };
-        let program = self.compile(&ends, signals.before(), signals.ignored_children(), by_shell)?;
+        let (mask, ignored) = (signals.before(), signals.ignored_children());
+        let program = self.compile(Program::without_names(), &ends, mask, ignored)?;
         let name = CString::new(self.held.name.clone()).unwrap_or_default();
         let stub = self.start(&program, ends.report.as_fd(), &[c"nsx: sandbox", &name]).map_err(cannot_start)?;
         drop(ends);
@@ -259,6 +247,9 @@ impl<'a> Sandbox<'a> {
             Err(error) => {
                 let _ = signal::send(stub, nix::libc::SIGKILL);
                 signal::reap(signals, stub);
+                // A first process finds out that nobody releases it any more, and ends.
+                drop(releases);
+                signal::reap(signals, -1);
                 return Err(error);
             }
         };
@@ -278,6 +269,7 @@ impl<'a> Sandbox<'a> {
             terminals: self.held.terminals,
             init: self.request.init,
             detach: self.request.detach,
+            prompt: self.request.watched,
             halt_at: self.halt_at,
         };
         let mut started = |command| {
@@ -302,15 +294,28 @@ impl<'a> Sandbox<'a> {
             let removed = made.remove();
             drop(life);
             let _ = signal::send(stub, nix::libc::SIGKILL);
-            signal::reap(signals, stub);
             if let Err(error) = removed {
                 hear(Event::Note(format!("left behind: {error}")));
             }
         }
-        if let Some(error) = refused {
-            return Err(error);
+        let again = OnceCell::new();
+        // What was called is put into words only now that somebody wants to read it.
+        let name = |(place, errno): (usize, Errno)| {
+            let named = again.get_or_init(|| self.readable(mask, ignored).ok());
+            let named = named.as_ref().and_then(|program| program.at(place));
+            let (step, call) = named.map_or((usize::MAX, Call::Step("a call")), |(step, call)| (step, call.clone()));
+            Failure { step: program.step_at(place).unwrap_or(step), error: SysError::new(call, errno) }
+        };
+        let ended = match refused {
+            Some(error) => Err(error),
+            None => self.judge(watched, &program, &name, hear),
+        };
+        drop((made, program));
+        if !detached {
+            // It has had time to end meanwhile.
+            signal::reap(signals, stub);
         }
-        let ended = self.judge(watched, hear)?;
+        let ended = ended?;
         Ok(Outcome { ended: if detached { None } else { Some(ended) }, report, wall })
     }
 
@@ -343,17 +348,18 @@ impl<'a> Sandbox<'a> {
 
     /// Does what the first process waits for.
     fn settle(&self, pid: i32, releases: &OwnedFd, hear: &mut dyn FnMut(Event)) -> Result<(), RunError> {
-        if !self.plan.has(|action| *action == Action::WriteMaps) {
-            return Ok(());
+        if self.plan.has(|action| *action == Action::WriteMaps) {
+            self.halt_before(|action| *action == Action::WriteMaps);
+            ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
+            if self.facts.maps_owners {
+                self.halt_before(|action| *action == Action::MapOwners);
+                self.map_owners(pid, hear);
+            }
         }
-        self.halt_before(|action| *action == Action::WriteMaps);
-        ids::write(&self.held.ids, self.proc, pid).map_err(|error| self.maps_refused(error))?;
-        if self.facts.maps_owners {
-            self.halt_before(|action| *action == Action::MapOwners);
-            self.map_owners(pid, hear);
+        if self.plan.has(|action| *action == Action::AwaitRelease) {
+            self.halt_before(|action| *action == Action::Release);
+            spawn::write_byte(releases.as_fd());
         }
-        self.halt_before(|action| *action == Action::Release);
-        spawn::write_byte(releases.as_fd());
         Ok(())
     }
 
@@ -386,67 +392,6 @@ impl<'a> Sandbox<'a> {
         if step.is_some_and(|step| step.who == Who::Nsx && is(&step.action)) {
             let _ = signal::send(std::process::id() as i32, nix::libc::SIGKILL);
         }
-    }
-
-    /// What became of a command, from what failed and how it ended.
-    fn judge(&self, watched: Watched, hear: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
-        let Watched { end, mut failures, fatal, timed_out } = watched;
-        let reason = if fatal { failures.pop() } else { None };
-        let is_exec = |failure: &Failure| {
-            self.plan.steps.get(failure.step).is_some_and(|step| matches!(step.action, Action::Exec))
-        };
-        let (looked, notes): (Vec<Failure>, Vec<Failure>) = failures.into_iter().partition(is_exec);
-        for failure in notes {
-            if let Some(step) = self.plan.steps.get(failure.step) {
-                hear(Event::Note(note(&step.action, &failure.error)));
-            }
-        }
-        let Some(reason) = reason else {
-            return match end {
-                _ if timed_out => Ok(Ended::TimedOut),
-                End::Exited(code) => Ok(Ended::Exited(code)),
-                End::Killed(number) | End::NotStarted(Some(number)) => Ok(Ended::Killed(number)),
-                End::NotStarted(None) => {
-                    let unknown = SysError::new(Call::Waitpid, Errno::ECHILD);
-                    Err(RunError::Failed("the command's process ended before the command was there".into(), unknown))
-                }
-            };
-        };
-        if is_exec(&reason) && matches!(reason.error.call, Call::Execve(_)) {
-            // Of several places that were looked at, the one where something was found says more.
-            let absent = |errno| matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
-            let found = looked.iter().find(|failure| !absent(failure.error.errno));
-            return Ok(Ended::NotExecuted(found.unwrap_or(&reason).error.clone()));
-        }
-        let Some(step) = self.plan.steps.get(reason.step) else {
-            return Err(RunError::Failed("cannot start a sandbox".to_owned(), reason.error));
-        };
-        match &step.action {
-            Action::Clone { kinds, .. } | Action::Unshare(kinds) => {
-                match forbidden::creation(self.proc, &self.held.caller, *kinds, reason.error.errno) {
-                    Some(forbidden) => Err(RunError::Forbidden(forbidden, reason.error)),
-                    None => Err(RunError::Step(Box::new(step.action.clone()), reason.error)),
-                }
-            }
-            Action::WriteOwnMap { .. } => {
-                match forbidden::mapping(self.proc, &self.held.caller, false, reason.error.errno) {
-                    Some(forbidden) => Err(RunError::Forbidden(forbidden, reason.error)),
-                    None => Err(RunError::Step(Box::new(step.action.clone()), reason.error)),
-                }
-            }
-            action => Err(RunError::Step(Box::new(action.clone()), reason.error)),
-        }
-    }
-}
-
-/// What a failure that was allowed means for a user.
-fn note(action: &Action, error: &SysError) -> String {
-    match action {
-        Action::TakeProc { .. } => format!(
-            "/proc shows the processes outside, too: a new one may not be made where parts of the present one are hidden: {error}"
-        ),
-        Action::TakeSys { .. } => format!("/sys is the one outside: a new one may not be made here: {error}"),
-        action => format!("{}: {error}", cannot(action)),
     }
 }
 

@@ -3,6 +3,9 @@
 //!
 //! Not here: which steps there are, and why in this order (`plan`); what nsx does itself (`build`).
 
+mod lives;
+mod places;
+
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -10,8 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::request::{RunRequest, TimeOffset};
 use super::steps::{Action, MountPoint, Origin, Plan, Step, Who};
 use crate::launch::EnterError;
-use crate::launch::surroundings::{Surroundings, candidates, text};
-use crate::model::{CapSet, KindSet, NsKind};
+use crate::launch::surroundings::{Surroundings, text};
+use crate::model::{KindSet, NsKind};
 use crate::sys::calls::mounts::{MountAttributes, MountTree};
 use crate::sys::program::{Otherwise, Program, Slot};
 use crate::sys::seccomp::Filter;
@@ -34,6 +37,9 @@ const ANSWER: Slot = Slot(10);
 const FIRST_PID: Slot = Slot(11);
 const CGROUP: Slot = Slot(12);
 const ROOM: Slot = Slot(13);
+// Whether a file system is new.
+const PROC_MADE: Slot = Slot(17);
+const SYS_MADE: Slot = Slot(18);
 const DEVICES: u16 = 20;
 const BINDS: u16 = 32;
 const JOINS: u16 = 132;
@@ -79,20 +85,20 @@ pub struct Wiring<'a> {
     pub filter: Option<&'a Filter>,
 }
 
-/// Makes the list. `faults` has it halt before the step with this place, until nsx is gone: for tests of what is left then.
+/// Makes the list in `program`, which is empty. `halt_at` has it halt before the step with this place, until nsx is gone: for tests of what
+/// is left then.
 ///
 /// # Errors
 /// Where a word has a NUL in it.
 pub fn compile(
+    program: Program,
     plan: &Plan,
     request: &RunRequest,
     surroundings: &Surroundings,
     wiring: &Wiring<'_>,
-    by_shell: Option<&CString>,
     halt_at: Option<usize>,
 ) -> Result<Program, EnterError> {
-    let mut compiler =
-        Compiler { plan, request, wiring, program: Program::default(), clone: None, ended: None, fork: None };
+    let mut compiler = Compiler { plan, request, wiring, program, clone: None, ended: None, fork: None };
     for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.who != Who::Nsx) {
         compiler.program.begin(index);
         if halt_at == Some(index) && !matches!(step.action, Action::Serve | Action::CleanUp) {
@@ -100,7 +106,7 @@ pub fn compile(
             compiler.program.wait_for_end(wiring.lifeline);
         }
         match &step.action {
-            Action::Exec => compiler.exec(surroundings, by_shell)?,
+            Action::Exec => compiler.exec(surroundings)?,
             _ => compiler.step(step)?,
         }
     }
@@ -171,13 +177,6 @@ impl Compiler<'_> {
                 }
             }
             Action::MakeRoot { read_only, shown, .. } => {
-                program.make_file_system(
-                    &known("tmpfs"),
-                    Some((&known("mode"), &known("755"))),
-                    PLAIN,
-                    ROOT,
-                    Otherwise::Stop,
-                );
                 for (place, (name, _)) in shown.iter().enumerate() {
                     let slot = Slot(SHOWN + place as u16);
                     program.open_tree(&inside(name)?, true, slot, Otherwise::Stop);
@@ -188,9 +187,9 @@ impl Compiler<'_> {
             Action::ProtectCopy => {
                 program.set_attributes_of_all(MountAttributes { read_only: true, ..PLAIN });
             }
-            Action::TakeProc { shared } => self.take("proc", DATA, PROC, *shared),
+            Action::TakeProc { shared } => self.take("proc", DATA, PROC, PROC_MADE, *shared),
             Action::TakeSys { shared } => {
-                self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, *shared);
+                self.take("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, SYS_MADE, *shared);
             }
             Action::TakeDevices(names) => {
                 for (place, name) in names.iter().enumerate() {
@@ -234,8 +233,8 @@ impl Compiler<'_> {
             }
             Action::DieWithNsx => program.die_with_parent(),
             Action::ChangeRoot => self.change_root()?,
-            Action::MountProc => program.attach(MountTree::Slot(PROC), &known("/proc"), Otherwise::Stop),
-            Action::MountSys => program.attach(MountTree::Slot(SYS), &known("/sys"), Otherwise::Stop),
+            Action::MountProc => self.put("proc", DATA, PROC, PROC_MADE),
+            Action::MountSys => self.put("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, SYS_MADE),
             Action::MountCgroups => {
                 let read_only = MountAttributes { read_only: true, ..DATA };
                 program.mount(&known("cgroup2"), &known("/sys/fs/cgroup"), read_only, &known(""), Otherwise::GoOn);
@@ -330,254 +329,6 @@ impl Compiler<'_> {
             Action::Limit(_) | Action::WriteMaps | Action::MapOwners | Action::Release | Action::Exec => {}
         }
         Ok(())
-    }
-
-    /// A new file system, or, where the kernel does not let it be made, the one that is there.
-    fn take(&mut self, kind: &str, attributes: MountAttributes, slot: Slot, shared: bool) {
-        let program = &mut self.program;
-        let there = known(if kind == "proc" { "/proc" } else { "/sys" });
-        if shared {
-            program.open_tree(&there, true, slot, Otherwise::Stop);
-            program.set_attributes(slot, attributes);
-            return;
-        }
-        let instead = program.here() + 5;
-        program.make_file_system(&known(kind), None, attributes, slot, Otherwise::GoTo(instead));
-        let done = program.jump();
-        program.aside(true);
-        program.open_tree(&there, true, slot, Otherwise::Stop);
-        program.set_attributes(slot, attributes);
-        program.aside(false);
-        program.patch(done, program.here());
-    }
-
-    fn change_root(&mut self) -> Result<(), EnterError> {
-        let held = self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::TakeRoot { origin: Origin::Held(place), .. } => Some(*place),
-            _ => None,
-        });
-        match held.and_then(|place| self.wiring.trees.get(place)) {
-            Some(tree) => self.program.change_root(MountTree::Fd(tree.as_fd())),
-            None => self.program.change_root(MountTree::Slot(ROOT)),
-        }
-        let memory = self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::MakeRoot { shown, links, .. } => Some((shown, links)),
-            _ => None,
-        });
-        let Some((shown, links)) = memory else { return Ok(()) };
-        let program = &mut self.program;
-        for (name, to) in links {
-            program.make_link(&path(to)?, &inside(name)?);
-        }
-        for (place, (name, directory)) in shown.iter().enumerate() {
-            let at = inside(name)?;
-            match directory {
-                true => program.make_directory(&at, 0o755),
-                false => program.make_file(&at),
-            }
-            program.attach(MountTree::Slot(Slot(SHOWN + place as u16)), &at, Otherwise::Stop);
-        }
-        Ok(())
-    }
-
-    fn make_dev(&mut self, devices: &[&'static str], tty_group: bool, mqueue: bool) {
-        let program = &mut self.program;
-        let attributes = MountAttributes { nosuid: true, noexec: true, ..MountAttributes::default() };
-        program.set_umask(0);
-        program.mount(&known("tmpfs"), &known("/dev"), attributes, &known("mode=755,size=64k"), Otherwise::Stop);
-        for (place, name) in devices.iter().enumerate() {
-            let at = known(&format!("/dev/{name}"));
-            program.make_file(&at);
-            program.attach(MountTree::Slot(Slot(DEVICES + place as u16)), &at, Otherwise::Stop);
-        }
-        program.make_directory(&known("/dev/pts"), 0o755);
-        let group = if tty_group { ",gid=5" } else { "" };
-        let options = known(&format!("newinstance,ptmxmode=0666,mode=620{group}"));
-        program.mount(&known("devpts"), &known("/dev/pts"), attributes, &options, Otherwise::Stop);
-        program.make_directory(&known("/dev/shm"), 0o755);
-        program.mount(&known("tmpfs"), &known("/dev/shm"), PLAIN, &known("mode=1777"), Otherwise::Stop);
-        if mqueue {
-            program.make_directory(&known("/dev/mqueue"), 0o755);
-            program.mount(&known("mqueue"), &known("/dev/mqueue"), DATA, &known(""), Otherwise::GoOn);
-        }
-        for (name, to) in [
-            ("/dev/fd", "/proc/self/fd"),
-            ("/dev/stdin", "/proc/self/fd/0"),
-            ("/dev/stdout", "/proc/self/fd/1"),
-            ("/dev/stderr", "/proc/self/fd/2"),
-            ("/dev/ptmx", "pts/ptmx"),
-        ] {
-            program.make_link(&known(to), &known(name));
-        }
-        program.remount(&known("/dev"), MountAttributes { read_only: true, ..attributes }, Otherwise::Stop);
-        program.set_umask(0o022);
-    }
-
-    fn fork(&mut self) {
-        let program = &mut self.program;
-        // Nobody inside looks into the first process: its memory is of the user namespace that the stub was started in. The command gets
-        // this back by execve(2).
-        program.forbid_tracing();
-        self.fork = Some(program.fork());
-        // From here on it is the command's process.
-        program.new_group();
-        self.put_terminal();
-    }
-
-    fn put_terminal(&mut self) {
-        if let Some((_, _, streams)) = self.wiring.terminal {
-            self.program.foreground_of(FAR);
-            for stream in (0..3).filter(|stream| streams[*stream]) {
-                self.program.put_in_place(FAR, stream as i32);
-            }
-        }
-    }
-
-    fn change_directory(&mut self, paths: &[Vec<u8>], required: bool) -> Result<(), EnterError> {
-        if !self.request.init {
-            self.put_terminal();
-        }
-        let program = &mut self.program;
-        program.chdir_root();
-        let mut done = Vec::new();
-        for (place, directory) in paths.iter().enumerate() {
-            if required && place == 0 {
-                program.chdir(&path(directory)?, Otherwise::Stop);
-                program.check_directory(Otherwise::Stop);
-                break;
-            }
-            done.push(program.chdir_or_next(&path(directory)?));
-        }
-        for jump in done {
-            program.patch(jump, program.here());
-        }
-        Ok(())
-    }
-
-    fn exec(&mut self, surroundings: &Surroundings, by_shell: Option<&CString>) -> Result<(), EnterError> {
-        let wiring = self.wiring;
-        let program = &mut self.program;
-        let environment = program.strings(&surroundings.environment);
-        let candidates = candidates(&self.request.command, surroundings, true, by_shell)?;
-        program.say_ready(wiring.report);
-        if wiring.ignores_children {
-            program.ignore_children();
-        }
-        program.set_mask(wiring.mask);
-        let mut held = vec![wiring.report, wiring.release, wiring.lifeline, wiring.executed];
-        held.extend(wiring.net);
-        held.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
-        held.extend(wiring.locks.iter().copied().chain(wiring.trees.iter().map(AsFd::as_fd)));
-        program.close_at_exec(&held);
-        let last = candidates.len();
-        for (place, (file, words)) in candidates.into_iter().enumerate() {
-            let words = program.strings(&words);
-            let otherwise = if place + 1 == last { Otherwise::Stop } else { Otherwise::GoOn };
-            program.exec(&file, words, environment, otherwise);
-        }
-        Ok(())
-    }
-
-    /// The life of the first process.
-    fn serve(&mut self) {
-        const SIGCHLD: u64 = 17;
-        let (wiring, program) = (self.wiring, &mut self.program);
-        if let Some(fork) = self.fork {
-            program.patch(fork, program.here());
-        }
-        program.copy(Slot::FIRST, COMMAND);
-        program.set_name(c"nsx-init");
-        let kept: Vec<BorrowedFd<'_>> = [wiring.report].into_iter().chain(wiring.locks.iter().copied()).collect();
-        program.close_others(&kept, &self.request.keep_fds);
-        if wiring.terminal.is_some() {
-            program.close_slot(FAR);
-        }
-        program.set_caps(CapSet::KILL, CapSet::EMPTY);
-        program.set(ENDED, u64::from(STATUS) << 32);
-        let look = program.here();
-        // The calls below have these places, counted from `look`.
-        let (wait, ours) = (look + 4, look + 8);
-        program.look_for_child(Slot::FIRST, ENDED, wait);
-        let nobody = program.jump_if(Slot::FIRST, 0);
-        program.patch(nobody, wait);
-        let is_ours = program.jump_if_same(Slot::FIRST, COMMAND);
-        program.patch(is_ours, ours);
-        let again = program.jump();
-        program.patch(again, look);
-        debug_assert_eq!(program.here(), wait);
-        program.wait_for_signal(!0, Slot::SECOND);
-        let child = program.jump_if(Slot::SECOND, SIGCHLD);
-        program.patch(child, look);
-        program.pass_signal(COMMAND, false, Slot::SECOND);
-        let again = program.jump();
-        program.patch(again, wait);
-        debug_assert_eq!(program.here(), ours);
-        program.tell(wiring.report, ENDED);
-        let stopped = program.jump_if_masked(ENDED, 0xff, 0x7f);
-        program.patch(stopped, look);
-        if self.request.share.contains(NsKind::Pid) {
-            // Nobody else ends those who are left.
-            program.set(Slot::SECOND, 9);
-            program.pass_signal(COMMAND, true, Slot::SECOND);
-        }
-        program.exit(0);
-    }
-
-    /// The life of the stub once the first process is there.
-    fn clean_up(&mut self) {
-        const KILL: i32 = 9;
-        const TERM: i32 = 15;
-        const SECOND_NSEC: u64 = 1_000_000_000;
-        let (wiring, program) = (self.wiring, &mut self.program);
-        if let Some(clone) = self.clone {
-            program.patch(clone, program.here());
-        }
-        program.copy(Slot::FIRST, FIRST_PID);
-        let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
-        kept.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
-        kept.extend(wiring.locks);
-        program.close_others(&kept, &self.request.keep_fds);
-        if self.request.detach {
-            match self.request.timeout {
-                Some(timeout) => {
-                    let nsec = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-                    program.wait_for_process(PIDFD, Some(nsec(timeout.after)), ANSWER);
-                    let ended = program.jump_if(ANSWER, 1);
-                    program.signal_pidfd(PIDFD, TERM);
-                    program.wait_for_process(PIDFD, Some(nsec(timeout.grace)), ANSWER);
-                    program.patch(ended, program.here());
-                }
-                None => program.wait_for_process(PIDFD, None, ANSWER),
-            }
-        } else {
-            program.wait_for_end(wiring.lifeline);
-        }
-        program.signal_pidfd(PIDFD, KILL);
-        program.wait_for_process(PIDFD, Some(SECOND_NSEC), ANSWER);
-        let ended = program.jump_if(ANSWER, 1);
-        // It is still there, and so its pid is its own.
-        program.kill_slot(FIRST_PID);
-        program.wait_for_process(PIDFD, Some(10 * SECOND_NSEC), ANSWER);
-        program.patch(ended, program.here());
-        if let Some(early) = self.ended {
-            program.patch(early, program.here());
-        }
-        for (parent, name) in wiring.cgroups {
-            let mut done = Vec::new();
-            for pause in PAUSES_MS {
-                if pause > 0 {
-                    program.sleep(pause * 1_000_000);
-                }
-                let next = program.here() + 2;
-                program.remove_directory(*parent, name);
-                program.patch(next - 2, next);
-                done.push(program.jump());
-            }
-            for jump in done {
-                program.patch(jump, program.here());
-            }
-        }
-        program.exit(0);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The order, and its reasons:
 //!
-//! 1. Cgroups come first: limits are there before anybody is in them, and whoever is born is born into them.
+//! 1. Cgroups come first: limits are there before anybody is in them. Who can be born into one (v2) is; else they are joined late, and so made
+//!    while the kernel is busy with namespaces.
 //! 2. One clone3(2) makes all namespaces that can be made so: whatever is made with a user namespace belongs to it.
 //! 3. What needs the host's mounts is taken while they are there, as trees that nobody sees: the root, devices, what is shown; and procfs
 //!    and sysfs, which the kernel only makes for those who see one already (mount_too_revealing() in fs/namespace.c).
@@ -57,7 +58,9 @@ pub fn created(request: &RunRequest) -> KindSet {
 /// Returns the capabilities that the command has at most.
 pub fn kept(request: &RunRequest, facts: &Facts) -> CapSet {
     let default = if request.userns == UserNs::Host { CapSet::EMPTY } else { CapSet::DOCKER };
-    (default | request.cap_add) & !request.cap_drop & facts.all_caps
+    // A new user namespace gives all of them; without one nobody has more than before.
+    let most = if request.userns == UserNs::Host { facts.own_caps } else { facts.all_caps };
+    (default | request.cap_add) & !request.cap_drop & most
 }
 
 struct Maker<'a> {
@@ -76,9 +79,14 @@ impl Maker<'_> {
         for (index, why) in self.facts.limits.iter().enumerate() {
             self.step(Action::Limit(index), why.clone());
         }
-        if !self.facts.cgroups.is_empty() {
+        if self.is_born_limited() {
             self.step(Action::Release, "limits are there before anybody is to keep them");
         }
+    }
+
+    /// Says whether the first process is born into a cgroup: of v2, by clone3(2).
+    fn is_born_limited(&self) -> bool {
+        self.facts.clone3 && self.facts.cgroups.contains(&false)
     }
 
     fn clone(&mut self, created: KindSet) {
@@ -89,7 +97,7 @@ impl Maker<'_> {
                 "the network that was asked for; with the caller's capabilities, so before there is a user namespace";
             self.step(Action::EnterNet, why);
         }
-        if !self.facts.cgroups.is_empty() {
+        if self.is_born_limited() {
             self.step(
                 Action::AwaitCgroups,
                 "it is there before they are, so that they are removed whenever nsx is killed",
@@ -106,14 +114,6 @@ impl Maker<'_> {
             (false, _) => "all at once; clone3(2) is not to be had here",
         };
         self.step(Action::Clone { kinds, into_cgroup, clone3 }, why);
-        let joins = self.joins();
-        if !joins.is_empty() {
-            self.who = Who::Init;
-            self.step(
-                Action::TakeCgroups(joins),
-                "whether it may join them is asked of whoever opens these files, and later it is somebody else",
-            );
-        }
     }
 
     /// Says whether the root directory is a copy of the host's mounts that is entered as a mount namespace.
@@ -199,17 +199,33 @@ impl Maker<'_> {
     }
 
     fn settle(&mut self) {
-        if self.facts.maps != MapWriter::Nsx {
-            return;
-        }
+        let (maps, joins) = (self.facts.maps == MapWriter::Nsx, self.joins());
         self.who = Who::Nsx;
-        self.step(Action::WriteMaps, "takes capabilities that only somebody outside has");
-        if self.facts.maps_owners {
-            self.step(Action::MapOwners, "so that files look right: what belongs to root there belongs to root inside");
+        if maps {
+            self.step(Action::WriteMaps, "takes capabilities that only somebody outside has");
+            if self.facts.maps_owners {
+                let why = "so that files look right: what belongs to root there belongs to root inside";
+                self.step(Action::MapOwners, why);
+            }
         }
-        self.step(Action::Release, "its ids are there");
+        let (come, awaited) = match (maps, joins.is_empty()) {
+            (false, true) => return,
+            (true, true) => ("its ids are there", "nothing can be made with ids that are not there"),
+            (false, false) => ("its cgroups are there", "they were made while the kernel made its namespaces"),
+            (true, false) => (
+                "its ids and cgroups are there",
+                "nothing can be made with ids that are not there; cgroups were made while the kernel made its namespaces",
+            ),
+        };
+        self.step(Action::Release, come);
         self.who = Who::Init;
-        self.step(Action::AwaitRelease, "nothing can be made with ids that are not there");
+        self.step(Action::AwaitRelease, awaited);
+        if !joins.is_empty() {
+            self.step(
+                Action::TakeCgroups(joins),
+                "whether it may join them is asked of whoever opens these files, and later it is somebody else",
+            );
+        }
     }
 
     fn become_root(&mut self, created: KindSet) {

@@ -190,6 +190,8 @@ pub struct RunRequest {
     pub init: bool,
     /// Whether nsx does not wait for it.
     pub detach: bool,
+    /// Whether somebody wants to hear at once that the command runs.
+    pub watched: bool,
     /// Its name.
     pub name: Option<String>,
     /// The command and its arguments; none is a shell.

@@ -373,6 +373,8 @@ pub struct Facts {
     pub user: UserFacts,
     /// All capabilities of this kernel.
     pub all_caps: CapSet,
+    /// Those that the caller has.
+    pub own_caps: CapSet,
     /// Whether one of the standard streams is a terminal.
     pub terminal: bool,
     /// The working directories to try.

@@ -15,11 +15,11 @@ use super::compile::{STATUS, TERMINAL};
 use crate::launch::carrier::{Carrier, PATIENCE_MS};
 use crate::launch::request::Timeout;
 use crate::model::Pid;
-use crate::sys::program::{Failure, Program};
+use crate::sys::program::Program;
 use crate::sys::sandbox::{self, Message};
 use crate::sys::signal::{self, Came, Change, Signals};
 use crate::sys::spawn::Report;
-use crate::sys::{Errno, SysError, pidfd, tty};
+use crate::sys::{Errno, pidfd, tty};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub enum End {
 pub struct Watched {
     /// How it ended.
     pub end: End,
-    /// The calls that have failed, in order.
-    pub failures: Vec<Failure>,
+    /// The calls that have failed, in order: their places, and why.
+    pub failures: Vec<(usize, Errno)>,
     /// Whether one of them kept the command from being started: the last one.
     pub fatal: bool,
     /// Whether its time was over.
@@ -68,6 +68,8 @@ pub struct Watch<'a> {
     pub init: bool,
     /// Whether nsx leaves when the command is there.
     pub detach: bool,
+    /// Whether somebody wants to hear at once that the command runs.
+    pub prompt: bool,
     /// The step before which somebody halts, to see nsx killed.
     pub halt_at: Option<usize>,
 }
@@ -77,7 +79,7 @@ struct State<'s> {
     first: Option<i32>,
     command: Option<Command>,
     started: bool,
-    failures: Vec<Failure>,
+    failures: Vec<(usize, Errno)>,
     fatal: bool,
     timed_out: bool,
     end: Option<End>,
@@ -86,6 +88,8 @@ struct State<'s> {
     carrier: Option<Carrier<'s>>,
     stopped: bool,
     early: Vec<Came>,
+    /// What somebody has said who is not known yet: the first process may be quicker than the stub, which says who that is.
+    unknown: Vec<Message>,
     /// The signal that nsx was asked to end by, before there was a command.
     asked: Option<i32>,
 }
@@ -133,11 +137,13 @@ impl Watch<'_> {
             carrier: None,
             stopped: false,
             early: Vec::new(),
+            unknown: Vec::new(),
             asked: None,
         };
         let mut clock = Clock::new(self.timeout.filter(|_| !self.detach));
         let mut reports = Some(self.reports.as_fd());
-        let mut executed = Some(self.executed.as_fd());
+        // To be woken by it costs more than it tells, unless one leaves then, or tells somebody.
+        let mut executed = (self.detach || self.prompt).then(|| self.executed.as_fd());
         let mut unsettled = false;
         let mut continued = false;
         loop {
@@ -145,6 +151,7 @@ impl Watch<'_> {
                 self.hear(came, &mut state, &mut continued);
             }
             self.look_after_children(&mut state);
+            unsettled |= self.take_known(&mut state, all, settle);
             // Whoever does not wait for a command does not stop with it.
             if std::mem::take(&mut state.stopped) && state.end.is_none() && !self.detach {
                 self.stop_with_it(&mut state);
@@ -199,7 +206,13 @@ impl Watch<'_> {
             if !report.is_empty() || gone {
                 while let Some(socket) = reports {
                     match sandbox::receive(socket) {
-                        Ok(Some(message)) => unsettled |= self.take(message, &mut state, all, settle),
+                        Ok(Some(message)) if state.first.is_none() && message.sender != Some(self.stub) => {
+                            state.unknown.push(message);
+                        }
+                        Ok(Some(message)) => {
+                            unsettled |= self.take(message, &mut state, all, settle);
+                            unsettled |= self.take_known(&mut state, all, settle);
+                        }
                         // Whoever could say something more is on the way out.
                         Err(Errno::EAGAIN) if state.first_gone.is_none() && !state.stub_gone => break,
                         Ok(None) | Err(_) => reports = None,
@@ -220,13 +233,17 @@ impl Watch<'_> {
                 unsettled = false;
             }
         }
+        if let Some(command) = state.command.as_ref().filter(|_| !self.detach && !state.fatal && !state.started) {
+            state.started = true;
+            started(command.pid);
+        }
         if let Some(carrier) = &mut state.carrier {
             carrier.show_rest(self.signals, state.asked.is_some());
         }
         drop(state.carrier);
         let end = match (state.end, state.first_gone) {
             (Some(end), _) => end,
-            (None, _) if !state.started && !(self.detach && state.command.is_some()) => match state.first_gone {
+            (None, _) if !(state.started || self.detach && state.command.is_some()) => match state.first_gone {
                 Some(Change::Killed(number)) if !state.fatal && state.asked.is_none() => End::NotStarted(Some(number)),
                 _ => End::NotStarted(state.asked.filter(|_| !state.fatal)),
             },
@@ -298,6 +315,16 @@ impl Watch<'_> {
         }
     }
 
+    /// Takes in what was said before it was known who the first process is.
+    fn take_known<'s>(&self, state: &mut State<'s>, streams: [BorrowedFd<'s>; 3], settle: &mut Settle<'_>) -> bool {
+        let waiting = if state.first.is_some() { std::mem::take(&mut state.unknown) } else { Vec::new() };
+        let mut unsettled = false;
+        for message in waiting {
+            unsettled |= self.take(message, state, streams, settle);
+        }
+        unsettled
+    }
+
     /// Takes in a message. Says whether the first process cannot be given what it waits for.
     fn take<'s>(
         &self,
@@ -311,8 +338,8 @@ impl Watch<'_> {
         match message.report {
             Report::Failed(place, errno) => {
                 state.fatal |= self.program.stops_at(place);
-                if let Some((step, call)) = self.program.at(place) {
-                    state.failures.push(Failure { step, error: SysError::new(call.clone(), errno) });
+                if self.program.step_at(place).is_some() {
+                    state.failures.push((place, errno));
                 }
             }
             Report::Forked(place, status) if place == STATUS as usize && from_first => {
@@ -334,7 +361,7 @@ impl Watch<'_> {
             }
             Report::Forked(place, 0) => {
                 // Somebody halts here, until nsx has gone.
-                if self.halt_at.is_some() && self.program.at(place).map(|(step, _)| step) == self.halt_at {
+                if self.halt_at.is_some() && self.program.step_at(place) == self.halt_at {
                     let _ = signal::send(std::process::id() as i32, SIGKILL);
                 }
                 if let Some(pid) = message.sender
@@ -350,7 +377,6 @@ impl Watch<'_> {
                     return settle(pid).is_err();
                 }
             }
-            // What the first process says of the command's pid, which is one of its own pid namespace.
             Report::Forked(..) => {}
         }
         false

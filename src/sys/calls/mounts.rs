@@ -83,7 +83,7 @@ impl Program {
         const AT_RECURSIVE: i64 = 0x8000;
         let flags = OPEN_TREE_CLONE | i64::from(libc::O_CLOEXEC) | if recursive { AT_RECURSIVE } else { 0 };
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(flags)];
-        let text = format!("{}, OPEN_TREE_CLONE{}", shown(path), if recursive { "|AT_RECURSIVE" } else { "" });
+        let text = || format!("{}, OPEN_TREE_CLONE{}", shown(path), if recursive { "|AT_RECURSIVE" } else { "" });
         self.build("open_tree", text, SYS_OPEN_TREE, &args, Program::flags(otherwise) | slot.kept());
     }
 
@@ -101,7 +101,7 @@ impl Program {
             self.words(&words),
             Arg::Number(size_of_val(&words) as i64),
         ];
-        let text = format!("AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
+        let text = || format!("AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
         self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, stub::LOAD);
     }
 
@@ -128,18 +128,18 @@ impl Program {
             Otherwise::GoOn => Program::flags(Otherwise::GoTo(first + 4 + usize::from(option.is_some()))),
         };
         let args = [self.text(kind), Arg::Number(FSOPEN_CLOEXEC)];
-        self.build("fsopen", shown(kind), SYS_FSOPEN, &args, flags | Slot::FIRST.kept());
+        self.build("fsopen", || shown(kind), SYS_FSOPEN, &args, flags | Slot::FIRST.kept());
         let none = Arg::Number(0);
         if let Some((key, value)) = option {
             let args =
                 [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_SET_STRING), self.text(key), self.text(value), none];
-            let text = format!("FSCONFIG_SET_STRING, {}, {}", shown(key), shown(value));
+            let text = || format!("FSCONFIG_SET_STRING, {}, {}", shown(key), shown(value));
             self.build("fsconfig", text, SYS_FSCONFIG, &args, flags | stub::LOAD);
         }
         let args = [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_CMD_CREATE), none, none, none];
-        self.build("fsconfig", "FSCONFIG_CMD_CREATE".into(), SYS_FSCONFIG, &args, flags | stub::LOAD);
+        self.build("fsconfig", || "FSCONFIG_CMD_CREATE".into(), SYS_FSCONFIG, &args, flags | stub::LOAD);
         let args = [Arg::Word(Slot::FIRST), Arg::Number(FSMOUNT_CLOEXEC), Arg::Number(attributes.bits() as i64)];
-        let text = attributes.names("MOUNT_ATTR_", "|");
+        let text = || attributes.names("MOUNT_ATTR_", "|");
         self.build("fsmount", text, SYS_FSMOUNT, &args, flags | stub::LOAD | slot.kept());
         self.close_slot(Slot::FIRST);
     }
@@ -157,7 +157,12 @@ impl Program {
             self.text(path),
             Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
         ];
-        self.push(Call::MoveMount(path.to_bytes().to_vec()), SYS_MOVE_MOUNT, &args, Program::flags(otherwise) | flags);
+        self.push(
+            || Call::MoveMount(path.to_bytes().to_vec()),
+            SYS_MOVE_MOUNT,
+            &args,
+            Program::flags(otherwise) | flags,
+        );
         if let MountTree::Slot(slot) = tree {
             self.close_slot(slot);
         }
@@ -173,10 +178,10 @@ impl Program {
         const AT_RECURSIVE: i64 = 0x8000;
         let flags = OPEN_TREE_NAMESPACE | AT_RECURSIVE | i64::from(libc::O_CLOEXEC);
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.bytes(b"/\0"), Arg::Number(flags)];
-        let text = "/, OPEN_TREE_NAMESPACE|AT_RECURSIVE".to_owned();
+        let text = || "/, OPEN_TREE_NAMESPACE|AT_RECURSIVE".to_owned();
         self.build("open_tree", text, SYS_OPEN_TREE, &args, Slot::FIRST.kept());
         let args = [Arg::Word(Slot::FIRST), Arg::Number(libc::CLONE_NEWNS.into())];
-        self.build("setns", "the copy, CLONE_NEWNS".to_owned(), libc::SYS_setns, &args, stub::LOAD);
+        self.build("setns", || "the copy, CLONE_NEWNS".to_owned(), libc::SYS_setns, &args, stub::LOAD);
         self.close_slot(Slot::FIRST);
         self.chdir_root();
     }
@@ -192,7 +197,7 @@ impl Program {
             self.words(&words),
             Arg::Number(size_of_val(&words) as i64),
         ];
-        let text = format!("/, AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
+        let text = || format!("/, AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
         self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, 0);
     }
 
@@ -210,12 +215,12 @@ impl Program {
             self.bytes(b"/\0"),
             Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
         ];
-        self.push(Call::MoveMount(b"/".to_vec()), SYS_MOVE_MOUNT, &args, flags);
-        self.push(Call::Fchdir("the new root".into()), libc::SYS_fchdir, &[from], flags);
+        self.push(|| Call::MoveMount(b"/".to_vec()), SYS_MOVE_MOUNT, &args, flags);
+        self.push(|| Call::Fchdir("the new root".into()), libc::SYS_fchdir, &[from], flags);
         let here = self.bytes(b".\0");
-        self.build("pivot_root", "., .".into(), libc::SYS_pivot_root, &[here, here], 0);
+        self.build("pivot_root", || "., .".into(), libc::SYS_pivot_root, &[here, here], 0);
         let args = [here, Arg::Number(libc::MNT_DETACH.into())];
-        self.build("umount2", "., MNT_DETACH".into(), libc::SYS_umount2, &args, 0);
+        self.build("umount2", || "., MNT_DETACH".into(), libc::SYS_umount2, &args, 0);
         self.chdir_root();
         if let MountTree::Slot(slot) = tree {
             self.close_slot(slot);
@@ -233,11 +238,14 @@ impl Program {
     ) {
         let name = self.text(kind);
         let args = [name, self.text(path), name, Arg::Number(attributes.flags()), self.text(options)];
-        let mut text = format!("{}, {}, {}", shown(kind), shown(path), attributes.names("MS_", "|"));
-        if !options.is_empty() {
-            text.push_str(", ");
-            text.push_str(&shown(options));
-        }
+        let text = || {
+            let mut text = format!("{}, {}, {}", shown(kind), shown(path), attributes.names("MS_", "|"));
+            if !options.is_empty() {
+                text.push_str(", ");
+                text.push_str(&shown(options));
+            }
+            text
+        };
         self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
     }
 
@@ -245,7 +253,7 @@ impl Program {
     pub fn bind(&mut self, source: &CString, path: &CString, otherwise: Otherwise) {
         let flags = (libc::MS_BIND | libc::MS_REC) as i64;
         let args = [self.text(source), self.text(path), Arg::Number(0), Arg::Number(flags), Arg::Number(0)];
-        let text = format!("{}, {}, MS_BIND|MS_REC", shown(source), shown(path));
+        let text = || format!("{}, {}, MS_BIND|MS_REC", shown(source), shown(path));
         self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
     }
 
@@ -253,14 +261,14 @@ impl Program {
     pub fn remount(&mut self, path: &CString, attributes: MountAttributes, otherwise: Otherwise) {
         let flags = (libc::MS_REMOUNT | libc::MS_BIND) as i64 | attributes.flags();
         let args = [Arg::Number(0), self.text(path), Arg::Number(0), Arg::Number(flags), Arg::Number(0)];
-        let text = format!("{}, MS_REMOUNT|MS_BIND|{}", shown(path), attributes.names("MS_", "|"));
+        let text = || format!("{}, MS_REMOUNT|MS_BIND|{}", shown(path), attributes.names("MS_", "|"));
         self.build("mount", text, libc::SYS_mount, &args, Program::flags(otherwise));
     }
 
     /// Makes a directory: mkdirat(2). One that is there already is as good.
     pub fn make_directory(&mut self, path: &CString, mode: u32) {
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode.into())];
-        self.push(Call::Mkdirat(path.to_bytes().to_vec()), libc::SYS_mkdirat, &args, stub::CONTINUE | stub::QUIET);
+        self.push(|| Call::Mkdirat(path.to_bytes().to_vec()), libc::SYS_mkdirat, &args, stub::CONTINUE | stub::QUIET);
     }
 
     /// Makes an empty file: mknodat(2). One that is there already is as good.
@@ -269,7 +277,7 @@ impl Program {
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode), Arg::Number(0)];
         self.build(
             "mknodat",
-            format!("{}, S_IFREG", shown(path)),
+            || format!("{}, S_IFREG", shown(path)),
             libc::SYS_mknodat,
             &args,
             stub::CONTINUE | stub::QUIET,
@@ -279,12 +287,12 @@ impl Program {
     /// Makes a symbolic link: symlinkat(2).
     pub fn make_link(&mut self, to: &CString, path: &CString) {
         let args = [self.text(to), Arg::Number(libc::AT_FDCWD.into()), self.text(path)];
-        self.build("symlinkat", format!("{}, {}", shown(to), shown(path)), libc::SYS_symlinkat, &args, 0);
+        self.build("symlinkat", || format!("{}, {}", shown(to), shown(path)), libc::SYS_symlinkat, &args, 0);
     }
 
     /// Sets the permissions that files are not made with: umask(2).
     pub fn set_umask(&mut self, mask: u32) {
-        self.build("umask", format!("{mask:#o}"), libc::SYS_umask, &[Arg::Number(mask.into())], 0);
+        self.build("umask", || format!("{mask:#o}"), libc::SYS_umask, &[Arg::Number(mask.into())], 0);
     }
 
     /// Hands a file to a user and a group: fchownat(2).
@@ -296,12 +304,12 @@ impl Program {
             Arg::Number(gid.into()),
             Arg::Number(0),
         ];
-        self.build("fchownat", format!("{}, {uid}, {gid}", shown(path)), libc::SYS_fchownat, &args, stub::CONTINUE);
+        self.build("fchownat", || format!("{}, {uid}, {gid}", shown(path)), libc::SYS_fchownat, &args, stub::CONTINUE);
     }
 
     /// Sets the permissions of a file: fchmodat(2).
     pub fn change_mode(&mut self, path: &CString, mode: u32) {
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(mode.into())];
-        self.build("fchmodat", format!("{}, {mode:#o}", shown(path)), libc::SYS_fchmodat, &args, stub::CONTINUE);
+        self.build("fchmodat", || format!("{}, {mode:#o}", shown(path)), libc::SYS_fchmodat, &args, stub::CONTINUE);
     }
 }

@@ -142,7 +142,7 @@ fn first_process() {
     let shown = ["-v", &volume, "--tmpfs", "/var/tmp"];
     for caller in callers() {
         ways.push((caller, shown.to_vec()));
-        ways.push((caller, vec!["--rootfs", tree.path(), "-v", "/usr:/usr", "-v", &volume, "--tmpfs", "/work"]));
+        ways.push((caller, vec!["--rootfs", tree.path(), "-v", "/usr:/usr", "-v", &volume, "--tmpfs", "/start"]));
     }
     if place::is_root() {
         ways.push((Caller::Root, vec!["--net", &net]));

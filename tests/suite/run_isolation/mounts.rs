@@ -8,6 +8,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("run_isolation::no_namespace_of_the_host_can_be_entered", &[], namespaces),
         test("run_isolation::no_way_leads_back_to_the_root_directory", &[], root),
+        test("run_isolation::mounts_made_inside_stay_there", &[Need::Tool("mount"), Need::File("/opt")], propagation),
         test("run_isolation::what_is_masked_stays_so", &[], masks),
         test("run_isolation::what_is_masked_stays_so_in_a_user_namespace_made_inside", &[], masks_below),
         test("run_isolation::who_may_undo_masks_is_told", &[], note),
@@ -29,10 +30,15 @@ fn namespaces() {
             );
         }
         said.all("1.", &["refused"]);
-        assert!(
-            said.iter().all(|(what, result)| !what.starts_with("enter.1.") || result != "ok"),
-            "{caller:?} {options:?}"
-        );
+        // With the host's processes in sight.
+        let options = [&options[..], &["--share", "pid"]].concat();
+        let said = probe(caller, &options, &["namespaces"]);
+        for (what, result) in said.iter() {
+            let of_host = host.iter().any(|inode| result.ends_with(inode)) && !what.contains(".pid");
+            assert!(!of_host, "{caller:?} {options:?}: {what} is the host's {result}");
+            let entered = what.starts_with("enter.") && result == "ok";
+            assert!(!entered, "{caller:?} {options:?}: {what} is entered");
+        }
     }
 }
 
@@ -60,7 +66,30 @@ fn root() {
         }
         said.is("chroot", &["ok"]);
     }
+    // By a way back it would have been made there.
+    assert!(std::fs::remove_dir("/tmp/nsx-test-jail").is_err(), "a probe has made a folder outside");
     tree.canary.is_untouched("ways back");
+}
+
+/// Mounts that are made inside, with all capabilities and on top of what is the host's, stay there.
+fn propagation() {
+    let mounted = || std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").contains("nsx-test-inner");
+    let mut ways: Vec<(Caller, Vec<&str>)> =
+        callers().into_iter().map(|caller| (caller, vec!["--cap-add", "ALL"])).collect();
+    if place::is_root() {
+        // Without a user namespace nothing but their propagation keeps them in.
+        ways.push((Caller::Root, vec!["--userns", "host", "--cap-add", "SYS_ADMIN"]));
+    }
+    for (caller, options) in ways {
+        let script = "mount -t tmpfs nsx-test-inner /opt && grep -c nsx-test-inner /proc/self/mountinfo";
+        let done = place::finish(place::run_as(caller, &options).args(["sh", "-c", script]));
+        let outside = mounted();
+        if outside {
+            let _ = nix::mount::umount2("/opt", nix::mount::MntFlags::MNT_DETACH);
+        }
+        assert!(!outside, "{caller:?}: a mount has come out");
+        assert_eq!((done.code, &*done.out), (Some(0), "1\n"), "{caller:?}: {}", done.err);
+    }
 }
 
 fn still_masked(said: &place::Said) {
@@ -159,7 +188,7 @@ fn nested() {
     nested_of(Caller::Root);
 }
 
-fn nested_of(caller: Caller) {
+pub fn nested_of(caller: Caller) {
     let shown = format!("{}:/run/nsx:ro", crate::harness::nsx_path().display());
     let tree = Tree::new();
     let canary = tree.canary.path.join("sub/deep/file");

@@ -129,7 +129,7 @@ fn shown() {
     for caller in callers() {
         for way in ways_out(&tree) {
             for (link, target) in
-                [("target", "/target"), ("target", "/target/sub"), ("work/target", "/work/target/sub/deep")]
+                [("target", "/target"), ("target", "/target/sub"), ("start/target", "/start/target/sub/deep")]
             {
                 let link = tree.root.join(link);
                 symlink(&way, &link).expect("a link");

@@ -56,7 +56,7 @@ pub fn suite() -> &'static str {
 }
 
 /// Makes a command be run by a caller.
-pub fn by<'a>(caller: Caller, command: &'a mut Command) -> &'a mut Command {
+pub fn by(caller: Caller, command: &mut Command) -> &mut Command {
     if caller == Caller::User && is_root() {
         command.uid(USER).gid(USER).env("HOME", "/");
     }
@@ -235,7 +235,7 @@ impl Tree {
     pub fn new() -> Tree {
         let place = folder();
         let root = place.path().join("root");
-        for folder in ["usr", "proc", "dev", "sys", "tmp", "run", "etc", "work"] {
+        for folder in ["usr", "proc", "dev", "sys", "tmp", "run", "etc", "start"] {
             std::fs::create_dir_all(root.join(folder)).expect("a folder");
         }
         for name in ["bin", "sbin", "lib", "lib64"] {

@@ -189,7 +189,7 @@ fn written() {
         let all: Vec<&str> = ["write"].into_iter().chain(KERNEL).chain(FILES).collect();
         probe(caller, &options, &all).all("/", &refused);
         let new = [
-            "make",
+            "try",
             "/nsx-test-made",
             "/etc/nsx-test-made",
             "/usr/nsx-test-made",

@@ -32,7 +32,8 @@ fn swap(one: &Path, other: &Path) -> bool {
 fn swapped() {
     let tree = Tree::new();
     std::fs::create_dir(tree.root.join("target")).expect("a folder");
-    let places: Vec<_> = ["proc", "dev", "tmp", "run", "work", "target", "sys"].map(|name| tree.root.join(name)).into();
+    let places: Vec<_> =
+        ["proc", "dev", "tmp", "run", "start", "target", "sys"].map(|name| tree.root.join(name)).into();
     let links: Vec<_> = (0..places.len()).map(|number| tree.beside(&format!("link-{number}"))).collect();
     for (number, link) in links.iter().enumerate() {
         let to = if number % 2 == 0 {
@@ -59,14 +60,14 @@ fn swapped() {
         for round in 0..STARTS {
             let caller: Caller = callers[round % callers.len()];
             let options: &[&str] = match round % 3 {
-                0 => &["-w", "/work"],
-                1 => &["-v", "/etc:/target:ro", "--tmpfs", "/work"],
+                0 => &["-w", "/start"],
+                1 => &["-v", "/etc:/target:ro", "--tmpfs", "/start"],
                 _ => &["-v", "/etc/hostname:/tmp/a/b/c", "--user", "0:0"],
             };
             let mut command = tree.run_as(caller, options);
             inherit_much(&mut command);
             let places =
-                ["make", "/target/nsx-test-made", "/work/nsx-test-made", "/dev/nsx-test-made", "/tmp/nsx-test-made"];
+                ["make", "/target/nsx-test-made", "/start/nsx-test-made", "/dev/nsx-test-made", "/tmp/nsx-test-made"];
             let done = finish(command.args([PROBE, "fixture", "probe"]).args(places));
             let of = format!("{caller:?} {options:?}");
             // Where / is not what it was a moment before, not even the program need be there.

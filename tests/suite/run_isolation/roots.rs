@@ -64,7 +64,7 @@ const PLACES: [(&str, &[&str]); 17] = [
     ("etc", &["--user", "root"]),
     ("etc/passwd", &["--user", "root"]),
     ("etc/group", &["--user", "root:root"]),
-    ("work", &["-w", "/work"]),
+    ("start", &["-w", "/start"]),
     ("target", &["-v", "/etc:/target:ro"]),
     ("target", &["--tmpfs", "/target"]),
     ("target", &["-v", "/etc/hostname:/target/file"]),

@@ -68,8 +68,13 @@ fn usage() {
     let mut wrong = Vec::new();
     for (option, values, reason) in groups {
         for value in *values {
-            let begins = format!("error: invalid value '{value}' for {reason}");
-            wrong.extend(complaint(&format!("{option}={value}"), 2, &begins));
+            let shown = value.replace('\u{1b}', "\\u{1b}");
+            let begins = [
+                format!("error: invalid value '{value}' for {reason}"),
+                format!("error: invalid value '{shown}' for {reason}"),
+            ];
+            let word = format!("{option}={value}");
+            wrong.extend(complaint(&word, 2, &begins[0]).filter(|_| complaint(&word, 2, &begins[1]).is_some()));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
