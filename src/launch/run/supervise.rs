@@ -233,7 +233,9 @@ impl Watch<'_> {
                 unsettled = false;
             }
         }
-        if let Some(command) = state.command.as_ref().filter(|_| !self.detach && !state.fatal && !state.started) {
+        if let Some(command) =
+            state.command.as_ref().filter(|_| !self.detach && !state.fatal && !state.started && state.asked.is_none())
+        {
             state.started = true;
             started(command.pid);
         }
