@@ -12,6 +12,7 @@ mod kernels;
 mod killed;
 mod left;
 mod many;
+mod regressions;
 mod terminal;
 mod wrong;
 
@@ -28,7 +29,7 @@ use super::harness::terminal::{marked, until_so};
 use super::harness::{Module, Place, Test, nsx};
 
 pub fn module() -> Module {
-    let all: [fn() -> Vec<Test>; 10] = [
+    let all: [fn() -> Vec<Test>; 11] = [
         ends::tests,
         wrong::tests,
         forward::tests,
@@ -39,6 +40,7 @@ pub fn module() -> Module {
         kernels::tests,
         forbidden::tests,
         explained::tests,
+        regressions::tests,
     ];
     let tests = all.into_iter().flat_map(|tests| tests()).collect();
     Module { name: "run_life", places: &[Place::Vm], tests }

@@ -1,0 +1,78 @@
+//! What nsx run once did wrong.
+
+use std::process::Command;
+
+use nix::libc::{EPERM, SYS_clone3};
+
+use super::super::harness::terminal::Terminal;
+use super::super::harness::{Need, Test, nsx, nsx_path, output, test, text};
+use super::ends::run_script;
+use super::kernels::{said, without};
+use super::terminal::words;
+use super::{LIMITS, WAYS};
+
+pub(super) fn tests() -> Vec<Test> {
+    let limits = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];
+    vec![
+        test("run_life::a_script_is_the_shells_where_nsx_holds_the_mounts", &[Need::Root], script_as_root),
+        test("run_life::a_script_is_the_shells_with_limits", limits, script_with_limits),
+        test("run_life::the_last_of_a_pipeline_writes_plain_lines", &[], pipeline_end),
+        test("run_life::a_filter_that_refuses_clone3_is_named_or_done_without", &[], clone3_refused),
+        test("run_life::a_new_name_below_the_root_is_made", &[], new_name),
+        test("run_life::below_a_user_namespace_without_setgroups_it_runs", &[Need::Tool("unshare")], no_setgroups),
+        test("run_life::detached_it_does_not_stop_with_its_command", &[], detached_stop),
+    ]
+}
+
+fn script_as_root() {
+    WAYS.into_iter().for_each(|options| run_script(&[], options));
+}
+
+fn script_with_limits() {
+    run_script(&[], &LIMITS);
+}
+
+/// A terminal puts a carriage return in front of each new line: one, and not one for each terminal.
+fn pipeline_end() {
+    // The same without nsx, which shows that this is how it is.
+    for run in ["env".to_owned(), words(""), words("--no-init")] {
+        let mut terminal =
+            Terminal::start(Command::new("sh").args(["-c", "seq 5000 | $RUN tail -n 1"]).env("RUN", &run));
+        assert_eq!(terminal.end().1, "5000\r\n", "{run}");
+        assert_eq!(terminal.settings(), terminal.before, "{run}");
+    }
+}
+
+/// Some filters answer EPERM where they mean ENOSYS.
+fn clone3_refused() {
+    let done = output(without(&[], &format!("{SYS_clone3}:{EPERM}")).args(["sh", "-c", "exit 7"]));
+    let error = said(&done);
+    let (works, told) = (done.status.code() == Some(7), error.starts_with("nsx: ") && error.contains("clone3"));
+    assert!(works || done.status.code() == Some(125) && told, "{}: {error}", done.status);
+}
+
+fn new_name() {
+    for options in WAYS {
+        let done = output(nsx(&["run", "--volume=/usr:/nsx-test-usr"]).args(options).args([
+            "test",
+            "-d",
+            "/nsx-test-usr/bin",
+        ]));
+        assert_eq!(done.status.code(), Some(0), "{options:?}: {}", text(&done.stderr));
+    }
+}
+
+/// As in every rootless container.
+fn no_setgroups() {
+    let mut command = Command::new("unshare");
+    command.args(["-U", "-r"]).arg(nsx_path()).args(["run", "sh", "-c", "exit 7"]);
+    let done = output(&mut command);
+    assert_eq!(done.status.code(), Some(7), "{}", text(&done.stderr));
+}
+
+fn detached_stop() {
+    for _ in 0..10 {
+        let done = output(&mut nsx(&["run", "-d", "--timeout=0.2,0.2", "sh", "-c", "kill -STOP $$; sleep 1000"]));
+        assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    }
+}
