@@ -60,7 +60,10 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         return Some(format!("mount it first: mount -t proc proc {}", no_proc.path.display()));
     }
     if let Some(NotOwnProc { path, .. }) = error.downcast_ref() {
-        return Some(format!("mount one first: mount -t proc proc {}", path.display()));
+        return Some(format!(
+            "mount one where nobody else sees it: unshare -m sh -c 'mount -t proc proc {}; exec nsx …'; unshare has --mount-proc",
+            path.display()
+        ));
     }
     let root = geteuid().is_root();
     if let Some(error) = error.downcast_ref::<ChangeError>() {
@@ -114,9 +117,9 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
             Some(format!("cgroup:{} names a path in a hierarchy", crate::render::text::sanitize(path)))
         }
         TargetError::NoSandbox(_) => Some("ps -C nsx-init -o pid,args shows the sandboxes that there are".to_owned()),
-        TargetError::Sandboxes(name, all) => {
+        TargetError::Sandboxes(_, all) => {
             let first = all.first().map(|(pid, _)| pid.to_string()).unwrap_or_default();
-            Some(format!("name one by its process: {first}; or end yours: nsx kill {name} as its user"))
+            Some(format!("name one by its first process: {first}; nsx kill {first} ends the first of them"))
         }
         TargetError::NoCgroup(..) => Some("nsx cg ls shows the cgroups that there are".to_owned()),
         // What is wrong with the form of a target is said by the usage error itself.

@@ -8,7 +8,9 @@ use clap::Args;
 use super::value::{capabilities, id, timeout};
 use super::{Exit, Global, UsageError, advice, ui, ui::Ui};
 use crate::launch::enter::Event;
-use crate::launch::{Caps, Ended, EnterError, Id, NsFile, Place, Prepared, Request, Timeout, keep_only, prepare};
+use crate::launch::{
+    Caps, Ended, EnterError, Id, NsFile, Place, Prepared, Request, Timeout, check_status, keep_only, prepare,
+};
 use crate::model::{KindSet, NsKind};
 use crate::proc::ProcRoot;
 use crate::render::explain::{self, Explained, ExplainedStep};
@@ -330,6 +332,7 @@ impl std::error::Error for NotExecuted {}
 /// Where it could not be started.
 pub fn run(args: &EnterArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let request = args.request()?;
+    check_status(args.status_fd)?;
     let status = Status(args.status_fd.filter(|_| !args.explain));
     let outcome = enter(args, &request, global, ui, &status);
     match &outcome {

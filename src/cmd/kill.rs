@@ -23,8 +23,8 @@ use crate::sys::{Call, Errno, SysError, pidfd, signal};
 /// left, nor its mounts, nor its cgroup.
 #[derive(Args, Debug)]
 pub struct KillArgs {
-    /// The names, as `nsx run` has them from --name or has printed them
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    /// The names, as `nsx run` has them from --name or has printed them, or the pids of first processes
+    #[arg(value_name = "NAME|PID", required = true, value_parser = target)]
     pub names: Vec<String>,
 
     /// Wait so long between SIGTERM and SIGKILL
@@ -92,7 +92,13 @@ pub fn run(args: &KillArgs, global: &Global) -> anyhow::Result<Exit> {
     let mut errors = Vec::new();
     let mut endings: Vec<Ending<'_>> = Vec::new();
     for name in &args.names {
-        match sandbox::find_one(&proc, name) {
+        let by_pid = name.parse().ok().map(|pid| sandbox::find_by_pid(&proc, Pid(pid)).map_err(TargetError::Unlisted));
+        let found = match by_pid {
+            Some(Ok(Some(sandbox))) => Ok(sandbox),
+            Some(Err(error)) => Err(error),
+            _ => sandbox::find_one(&proc, name),
+        };
+        match found {
             Ok(_) if endings.iter().any(|ending| ending.name == name) => {}
             Ok(sandbox) => {
                 let hold = |process: &ProcPid| {
@@ -184,6 +190,14 @@ fn wait(process: &OwnedFd, over: Instant) -> bool {
     }
 }
 
+/// Parses a name; `nsx:` before it is as good.
+///
+/// # Errors
+/// Whatever is no name.
+pub fn target(text: &str) -> Result<String, String> {
+    name(text.strip_prefix("nsx:").unwrap_or(text))
+}
+
 /// Parses `--time`.
 ///
 /// # Errors
@@ -238,7 +252,7 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for (words, said) in [
             ("", "NAME"),
-            ("../x", "'../x' for '<NAME>...': not a letter"),
+            ("../x", "'../x' for '<NAME|PID>...': not a letter"),
             ("web a/b", "not a letter"),
             ("web \u{1b}[2J", "not a letter"),
             ("-t -1 web", "'-1' for '--time <TIME>': \"-1\" is no time"),
@@ -255,7 +269,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parsers_panic(text in "\\PC{0,20}", number in "[0-9.smhd-]{0,12}") {
-            let _ = (name(&text), patience(&text), patience(&number));
+            let _ = (target(&text), patience(&text), patience(&number));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use super::TargetError;
 use crate::model::id::parse_decimal;
-use crate::model::{Pid, Uid};
+use crate::model::{KindSet, NsId, NsKind, Pid, Uid};
 use crate::proc::parse::effective_uid;
 use crate::proc::{ProcPid, ProcRoot};
 use crate::sys::dir::DirReader;
@@ -54,6 +54,16 @@ impl Sandbox {
     }
 }
 
+/// Returns the sandbox whose first process has this pid.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub fn find_by_pid(proc: &ProcRoot, pid: Pid) -> Result<Option<Sandbox>, SysError> {
+    let found = proc.process(pid).ok().and_then(keeper).filter(|keeper| keeper.init);
+    let Some(name) = found.and_then(|keeper| String::from_utf8(keeper.name).ok()) else { return Ok(None) };
+    Ok(find(proc, &name)?.into_iter().find(|one| one.init.pid == pid))
+}
+
 /// Returns the sandboxes with this name.
 ///
 /// # Errors
@@ -64,6 +74,8 @@ pub fn find(proc: &ProcRoot, name: &str) -> Result<Vec<Sandbox>, SysError> {
         // Who has gone meanwhile is none.
         keepers.extend(proc.process(pid).ok().and_then(keeper).filter(|keeper| keeper.name == name.as_bytes()));
     }
+    let own = proc.own_process().ok().and_then(|own| mounts(&own));
+    keepers.retain(|keeper: &Keeper| !keeper.init || mounts(&keeper.process).is_none_or(|theirs| Some(theirs) != own));
     let (inits, mut stubs): (Vec<Keeper>, Vec<Keeper>) = keepers.into_iter().partition(|keeper| keeper.init);
     let uid = |process: &ProcPid| effective_uid(&process.read_all(c"status", 1 << 16).unwrap_or_default());
     // A stub makes its first process right after it has come: of several with one name, the nearest before it is its.
@@ -84,6 +96,10 @@ pub fn find(proc: &ProcRoot, name: &str) -> Result<Vec<Sandbox>, SysError> {
 /// Where there is none, or several, which may be different users'.
 pub fn find_one(proc: &ProcRoot, name: &str) -> Result<Sandbox, TargetError> {
     let mut found = find(proc, name).map_err(TargetError::Unlisted)?;
+    let own = Uid(nix::unistd::geteuid().as_raw());
+    if found.iter().any(|one| one.uid == Some(own)) {
+        found.retain(|one| one.uid == Some(own));
+    }
     match (found.len(), found.pop()) {
         (1, Some(only)) => Ok(only),
         (_, None) => Err(TargetError::NoSandbox(name.to_owned())),
@@ -92,6 +108,11 @@ pub fn find_one(proc: &ProcRoot, name: &str) -> Result<Sandbox, TargetError> {
             Err(TargetError::Sandboxes(name.to_owned(), all))
         }
     }
+}
+
+/// Returns the mount namespace of a process; `None` where it may not be read.
+fn mounts(process: &ProcPid) -> Option<NsId> {
+    process.namespaces_of(KindSet::NONE.with(NsKind::Mnt)).ok()?[NsKind::Mnt.index()]
 }
 
 fn started(process: &ProcPid) -> u64 {

@@ -132,6 +132,14 @@ pub fn changed_child() -> Option<(i32, Change)> {
     Some((pid as i32, change))
 }
 
+/// Returns how far a resource limit of this process may be raised; `None` is without end: getrlimit(2).
+pub fn hard_limit(resource: u32) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `limit` is valid for writes of a `struct rlimit`.
+    unsafe { libc::getrlimit(resource as _, &raw mut limit) };
+    Some(limit.rlim_max).filter(|limit| *limit != libc::RLIM_INFINITY)
+}
+
 /// What processes have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {

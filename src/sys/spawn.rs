@@ -234,6 +234,18 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), (RawFd, SysError)> {
     Ok(())
 }
 
+/// Says whether a descriptor that the user named by its number is open: fcntl(2).
+///
+/// # Errors
+/// `EBADF` where it is not.
+pub fn check_open(fd: RawFd) -> Result<(), SysError> {
+    // SAFETY: the command takes no argument.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+        return Err(last(|| Call::Fcntl("F_GETFD")));
+    }
+    Ok(())
+}
+
 /// Lets whoever waits for a byte of a pipe go on. Where nobody waits any more, nothing happens.
 pub fn write_byte(pipe: BorrowedFd<'_>) {
     let byte = [1u8];

@@ -29,12 +29,16 @@ pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
 /// The same in a sandbox.
 fn inside(error: &NotExecuted) -> Option<String> {
     let name = error.name.as_deref().unwrap_or("/bin/sh");
+    let is_here = name.starts_with('/') && std::path::Path::new(name).exists();
     match error.error.errno {
-        Errno::ENOENT if name.contains('/') => Some(format!(
-            "it, or its interpreter, is not inside; home directories are hidden without --home; -v shows more: -v {name}:{name}"
-        )),
-        Errno::ENOENT => Some("PATH inside: nsx run env; home directories are hidden without --home".to_owned()),
-        Errno::EACCES => Some(format!("it takes permission to execute, for whom it is run as: nsx run ls -l {name}")),
+        Errno::ENOENT | Errno::ENOTDIR if is_here => {
+            Some(format!("it is outside, and not inside, or its interpreter is not: -v {name}:{name} shows it"))
+        }
+        Errno::ENOENT | Errno::ENOTDIR if name.contains('/') => {
+            Some("home directories and /tmp are not those outside: -v SOURCE:TARGET shows more".to_owned())
+        }
+        Errno::ENOENT | Errno::ENOTDIR => Some("-e PATH=… says where programs are inside".to_owned()),
+        Errno::EACCES => Some("it takes permission to execute, for whom it is run as".to_owned()),
         _ => None,
     }
 }

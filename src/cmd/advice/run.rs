@@ -34,7 +34,10 @@ pub(super) fn hint(error: &RunError, root: bool) -> Option<String> {
             Some(format!("-v SOURCE:TARGET: the source comes first: ls -d {}", shown(path)))
         }
         RunError::Source(..) => None,
-        RunError::NoMountPoint(path) => Some(format!(
+        RunError::NoMountPoint(path, true) => {
+            Some(format!("nothing is made in a root directory that was given: mkdir {} in it first", shown(path)))
+        }
+        RunError::NoMountPoint(path, false) => Some(format!(
             "show it below /tmp or /run, or at a new name right below /, as in /{}",
             path.file_name().map(|name| name.to_string_lossy().escape_debug().to_string()).unwrap_or_default()
         )),
@@ -53,23 +56,23 @@ fn step(action: &Action, errno: Errno, root: bool) -> Option<String> {
         (Action::ChangeDirectory { .. }, Errno::EXDEV) => {
             Some("it leads out of the root directory; name one that is inside".to_owned())
         }
-        (Action::SetOomScore(_), Errno::EACCES) => {
+        (Action::SetOomScore(_) | Action::SpareFromOom(_), Errno::EACCES) => {
             Some("to be killed later than others takes CAP_SYS_RESOURCE; give a number that is not less than the caller's: cat /proc/self/oom_score_adj".to_owned())
         }
-        (Action::SetRlimit(_), Errno::EPERM) => {
-            Some("a hard limit can only be lowered: ulimit -a -H shows the caller's".to_owned())
+        (Action::SetRlimit(_) | Action::RaiseRlimit(_), Errno::EPERM) => {
+            Some("to raise a hard limit takes CAP_SYS_RESOURCE: ulimit -a -H shows the caller's".to_owned())
         }
         (Action::TakeProc { .. } | Action::MountProc, Errno::EPERM) => {
             Some("below a container whose /proc is masked a new one may not be made: start that with its masks off".to_owned())
         }
         (Action::TakeCgroups(_) | Action::JoinCgroups(_), Errno::EPERM | Errno::EACCES) => Some(
-            "a process is moved only by who may write to cgroup.procs of the cgroup above both: see nsx cg show -t self".to_owned(),
+            "a process is moved only by who may write to cgroup.procs of the cgroup above both: see nsx cg show self".to_owned(),
         ),
         (Action::Clone { .. } | Action::Unshare(_), Errno::ENOSPC) => {
             Some("there are as many namespaces as may be: sysctl user | grep max_".to_owned())
         }
         (Action::Clone { .. } | Action::Fork { .. }, Errno::EAGAIN) => {
-            Some("there are as many processes as may be: nsx cg why -t self; ulimit -u".to_owned())
+            Some("there are as many processes as may be, of the user or in the cgroup: ulimit -u; nsx cg why self; or --ulimit nproc is too little".to_owned())
         }
         _ => None,
     }

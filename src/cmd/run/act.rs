@@ -5,7 +5,7 @@ use crate::cmd::enter::{NotExecuted, Status};
 use crate::cmd::{Exit, Global, advice, ui, ui::Ui};
 use crate::launch::run::build::Event;
 use crate::launch::run::{RunError, RunRequest, Sandbox, report};
-use crate::launch::{Ended, keep_only};
+use crate::launch::{Ended, check_status, keep_only};
 use crate::proc::ProcRoot;
 use crate::render::explain::{self, ExplainedRun, ExplainedStep};
 use crate::render::run;
@@ -20,6 +20,7 @@ pub const INSIDE: &str = " inside";
 /// Where it could not be started.
 pub fn run(args: &RunArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let mut request = args.request()?;
+    check_status(args.life.status_fd).map_err(RunError::from)?;
     let status = Status(args.life.status_fd.filter(|_| !args.explain));
     let outcome =
         args.look_up(&mut request).map_err(Into::into).and_then(|()| act(args, &request, global, ui, &status));

@@ -139,6 +139,8 @@ fn inside(name: &[u8]) -> Result<CString, EnterError> {
 impl Compiler<'_> {
     fn step(&mut self, step: &Step) -> Result<(), EnterError> {
         let wiring = self.wiring;
+        // Without no_new_privs programs may gain privileges, as far as their owners are inside.
+        let through = MountAttributes { nosuid: self.request.no_new_privs, ..PLAIN };
         let program = &mut self.program;
         match &step.action {
             Action::NewSession => {
@@ -173,19 +175,19 @@ impl Compiler<'_> {
             Action::TakeRoot { origin, read_only } => {
                 if let Origin::Path(source) = origin {
                     program.open_tree(&path(source)?, true, ROOT, Otherwise::Stop);
-                    program.set_attributes(ROOT, MountAttributes { read_only: *read_only, ..PLAIN });
+                    program.set_attributes(ROOT, MountAttributes { read_only: *read_only, ..through });
                 }
             }
             Action::MakeRoot { read_only, shown, .. } => {
                 for (place, (name, _)) in shown.iter().enumerate() {
                     let slot = Slot(SHOWN + place as u16);
                     program.open_tree(&inside(name)?, true, slot, Otherwise::Stop);
-                    program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
+                    program.set_attributes(slot, MountAttributes { read_only: *read_only, ..through });
                 }
             }
             Action::EnterCopy => program.enter_copy(),
             Action::ProtectCopy => {
-                program.set_attributes_of_all(MountAttributes { read_only: true, ..PLAIN });
+                program.set_attributes_of_all(MountAttributes { read_only: true, ..through });
             }
             Action::TakeProc { shared } => self.take("proc", DATA, PROC, PROC_MADE, *shared),
             Action::TakeSys { shared } => {
@@ -200,7 +202,7 @@ impl Compiler<'_> {
             Action::TakeBind { index, source, read_only } => {
                 let slot = Slot(BINDS + *index as u16);
                 program.open_tree(&path(source)?, true, slot, Otherwise::Stop);
-                program.set_attributes(slot, MountAttributes { read_only: *read_only, ..PLAIN });
+                program.set_attributes(slot, MountAttributes { read_only: *read_only, ..through });
             }
             Action::AwaitCgroups => self.ended = Some(program.wait_for_byte_or_end(wiring.release)),
             Action::TakeCgroups(joins) => {
@@ -285,6 +287,13 @@ impl Compiler<'_> {
             Action::SetHostName(name) => program.set_host_name(name.as_bytes()),
             Action::LoopbackUp => program.loopback_up(),
             Action::SetRlimit(rlimit) => program.set_rlimit(rlimit.resource, rlimit.name, rlimit.soft, rlimit.hard),
+            Action::RaiseRlimit(rlimit) => {
+                program.set_rlimit(rlimit.resource, rlimit.name, rlimit.soft, rlimit.hard);
+            }
+            Action::SpareFromOom(score) => {
+                let text = score.to_string();
+                program.write_file(&known("/proc/self/oom_score_adj"), text.as_bytes(), Otherwise::Stop);
+            }
             Action::SetOomScore(score) => {
                 program.allow_tracing();
                 program.write_file(&known("/proc/self/oom_score_adj"), score.to_string().as_bytes(), Otherwise::Stop);

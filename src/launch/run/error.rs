@@ -46,8 +46,8 @@ pub enum RunError {
     },
     /// Something that is to be shown is not there, or may not be opened.
     Source(PathBuf, SysError),
-    /// There is nowhere to show something at.
-    NoMountPoint(PathBuf),
+    /// There is nowhere to show something at; whether the root directory is one that was given.
+    NoMountPoint(PathBuf, bool),
     /// More is to be shown than can be.
     TooMuch(usize),
     /// The name is taken.
@@ -100,7 +100,7 @@ impl fmt::Display for RunError {
                 }
             }
             RunError::Source(path, error) => write!(f, "cannot show {}: {error}", shown(path)),
-            RunError::NoMountPoint(path) => {
+            RunError::NoMountPoint(path, _) => {
                 write!(
                     f,
                     "cannot show anything at {}: there is no such path inside, and nothing may be made there",
@@ -162,8 +162,8 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::Protect(path) => format!("cannot make {path} read-only"),
         Action::SetHostName(_) => "cannot set the host name".to_owned(),
         Action::LoopbackUp => "cannot bring loopback up".to_owned(),
-        Action::SetRlimit(rlimit) => format!("cannot set the limit {}", rlimit.name),
-        Action::SetOomScore(_) => "cannot set the OOM score".to_owned(),
+        Action::SetRlimit(rlimit) | Action::RaiseRlimit(rlimit) => format!("cannot set the limit {}", rlimit.name),
+        Action::SetOomScore(_) | Action::SpareFromOom(_) => "cannot set the OOM score".to_owned(),
         Action::OpenTerminal => "cannot make a terminal".to_owned(),
         Action::Fork { .. } => "cannot make a process for the command".to_owned(),
         Action::ChangeDirectory { paths, .. } => {

@@ -27,7 +27,7 @@ use crate::select::TargetError;
 use crate::select::target::{Resolved, resolve_kinds};
 use crate::sys::calls::mounts::MountAttributes;
 use crate::sys::cgroupfs::CGROUP2_SUPER_MAGIC;
-use crate::sys::{Call, Errno, SysError, cred, dir, sandbox, socket};
+use crate::sys::{Call, Errno, SysError, cred, dir, sandbox, signal, socket};
 
 /// What is open.
 pub struct Held {
@@ -174,6 +174,14 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         sys,
         cgroup2: is_cgroup2(),
         user,
+        oom_score_adj: match request.oom_score_adj {
+            Some(_) => std::fs::read_to_string("/proc/self/oom_score_adj")
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0),
+            None => 0,
+        },
+        hard_limits: request.rlimits.iter().map(|rlimit| signal::hard_limit(rlimit.resource)).collect(),
         all_caps: all_caps(),
         terminal: terminals.contains(&true),
         directories,
@@ -247,7 +255,7 @@ impl Gathering<'_> {
                 Err(errno) => Err(failed(SysError::new(Call::Openat(name.into_bytes()), errno))),
             };
         }
-        let attributes = MountAttributes { read_only, nosuid: true, nodev: true, noexec: false };
+        let attributes = MountAttributes { read_only, nosuid: self.request.no_new_privs, nodev: true, noexec: false };
         self.held.trees.push(sandbox::copy_tree(&name, attributes).map_err(failed)?);
         Ok(Origin::Held(self.held.trees.len() - 1))
     }

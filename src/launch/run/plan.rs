@@ -19,7 +19,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::request::{Net, Root, RunRequest, UserNs};
+use super::request::{Net, Rlimit, Root, RunRequest, UserNs};
 use super::steps::{Action, Facts, MapWriter, MountPoint, Origin, Plan, RootFacts, Step, Who};
 use crate::model::{CapSet, KindSet, NsKind};
 
@@ -99,6 +99,16 @@ impl Maker<'_> {
             let why =
                 "the network that was asked for; with the caller's capabilities, so before there is a user namespace";
             self.step(Action::EnterNet, why);
+        }
+        for (rlimit, hard) in self.request.rlimits.iter().zip(&self.facts.hard_limits) {
+            let is_more = hard.is_some_and(|hard| rlimit.hard.is_none_or(|asked| asked > hard));
+            if is_more {
+                let raised = Rlimit { soft: *hard, ..*rlimit };
+                self.step(Action::RaiseRlimit(raised), "with the caller's capabilities; inside there is none for it");
+            }
+        }
+        if let Some(score) = self.request.oom_score_adj.filter(|score| *score < self.facts.oom_score_adj) {
+            self.step(Action::SpareFromOom(score), "with the caller's capabilities; inside there is none for it");
         }
         if self.is_born_limited() {
             self.step(
@@ -320,7 +330,7 @@ impl Maker<'_> {
         for rlimit in &self.request.rlimits {
             self.step(Action::SetRlimit(*rlimit), "as asked for");
         }
-        if let Some(score) = self.request.oom_score_adj {
+        if let Some(score) = self.request.oom_score_adj.filter(|score| *score >= self.facts.oom_score_adj) {
             self.step(Action::SetOomScore(score), "as asked for");
         }
         if self.facts.terminal {
@@ -341,7 +351,14 @@ impl Maker<'_> {
         }
         let later = self.later(created);
         if !later.is_empty() {
-            self.step(Action::Unshare(later), "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children");
+            let why = match (later.contains(NsKind::Cgroup), later.contains(NsKind::Time)) {
+                (true, true) => {
+                    "the cgroup that it is in now is the root of what the command sees; a time namespace begins with the children"
+                }
+                (true, false) => "the cgroup that it is in now is the root of what the command sees",
+                _ => "a time namespace begins with the children, and its clocks can be set before",
+            };
+            self.step(Action::Unshare(later), why);
         }
         if let Some(offset) = self.request.time_offset {
             self.step(Action::SetClocks(offset), "while nobody is in the time namespace");

@@ -210,6 +210,10 @@ pub enum Action {
     SetRlimit(Rlimit),
     /// Says how readily all this is killed where memory is short.
     SetOomScore(i32),
+    /// The same, where that is less than before: it takes a capability outside.
+    SpareFromOom(i32),
+    /// Raises a resource limit beyond what it was: it takes a capability outside.
+    RaiseRlimit(Rlimit),
     /// Makes the command's terminal, and hands its near side to nsx.
     OpenTerminal,
     /// Makes the process that becomes the command.
@@ -371,6 +375,10 @@ pub struct Facts {
     pub cgroup2: bool,
     /// The command's user.
     pub user: UserFacts,
+    /// How readily the caller is killed where memory is short.
+    pub oom_score_adj: i32,
+    /// The hard limits of the caller's resources, for those that are to be set: in their order; `None` is unlimited.
+    pub hard_limits: Vec<Option<u64>>,
     /// All capabilities of this kernel.
     pub all_caps: CapSet,
     /// Those that the caller has.

@@ -121,6 +121,8 @@ impl Compiler<'_> {
             program.patch(clone, program.here());
         }
         program.copy(Slot::FIRST, FIRST_PID);
+        // Not before: the id maps of its child could not be written. By this `select::sandbox` knows it.
+        program.forbid_tracing();
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
         kept.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
         kept.extend(wiring.locks);
@@ -153,6 +155,7 @@ impl Compiler<'_> {
         for (parent, name) in wiring.cgroups {
             let mut done = Vec::new();
             for pause in PAUSES_MS {
+                program.aside(pause > 0);
                 if pause > 0 {
                     program.sleep(pause * 1_000_000);
                 }
@@ -161,6 +164,7 @@ impl Compiler<'_> {
                 program.patch(next - 2, next);
                 done.push(program.jump());
             }
+            program.aside(false);
             for jump in done {
                 program.patch(jump, program.here());
             }

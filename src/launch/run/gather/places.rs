@@ -138,7 +138,7 @@ impl Gathering<'_> {
         }
         let top: Vec<u8> = [b"/", path[1..].split(|byte| *byte == b'/').next().unwrap_or_default()].concat();
         if self.held.root.is_some() || std::fs::symlink_metadata(OsStr::from_bytes(&top)).is_ok() {
-            return Err(RunError::NoMountPoint(target.to_path_buf()));
+            return Err(RunError::NoMountPoint(target.to_path_buf(), self.held.root.is_some()));
         }
         new_top.push(top);
         Ok((chain(b"", &above(&path)), made))
@@ -149,12 +149,17 @@ impl Gathering<'_> {
         let created = crate::launch::run::plan::created(self.request);
         let is_new = |path: &str| match path.starts_with("/proc") {
             true => created.contains(NsKind::Pid),
-            false => created.contains(NsKind::Net) && sys,
+            false => sys,
         };
         for path in MASKED.into_iter().filter(|path| is_new(path)) {
             if let Ok(found) = std::fs::symlink_metadata(path) {
                 sensitive.masked.push((path, found.is_dir()));
             }
+        }
+        // The whole tree of the host, where /sys is the host's.
+        let shows_cgroups = sys && !created.contains(NsKind::Net) && created.contains(NsKind::Cgroup);
+        if shows_cgroups && self.held.root.is_none() && Path::new("/sys/fs/cgroup").is_dir() {
+            sensitive.masked.push(("/sys/fs/cgroup", true));
         }
         let is_there = |path: &&str| is_new(path) && std::fs::symlink_metadata(path).is_ok();
         sensitive.read_only = READ_ONLY.into_iter().filter(is_there).collect();

@@ -54,6 +54,8 @@ fn facts() -> Facts {
         sys: true,
         cgroup2: false,
         user: UserFacts::default(),
+        oom_score_adj: 0,
+        hard_limits: Vec::new(),
         all_caps: CapSet::ALL,
         own_caps: CapSet::ALL,
         terminal: false,
@@ -232,6 +234,26 @@ fn what_is_asked_for_is_done_and_what_is_hidden_comes_after_what_is_shown() {
     ] {
         place(&plan, is);
     }
+}
+
+#[test]
+fn what_takes_capabilities_outside_is_done_outside() {
+    let rlimit = |hard| Rlimit { resource: 7, name: "nofile", soft: Some(5), hard };
+    let request = RunRequest {
+        rlimits: vec![rlimit(Some(20)), rlimit(None), rlimit(Some(9))],
+        oom_score_adj: Some(-5),
+        ..request()
+    };
+    let facts = Facts { hard_limits: vec![Some(10), Some(10), Some(10)], ..facts() };
+    let plan = plan(&request, &facts);
+    let raised = |hard| Action::RaiseRlimit(Rlimit { soft: Some(10), ..rlimit(hard) });
+    for action in [raised(Some(20)), raised(None), Action::SpareFromOom(-5)] {
+        let at = place(&plan, |one| *one == action);
+        assert!(plan.steps[at].who == Who::Stub && at < place(&plan, |one| matches!(one, Action::Clone { .. })));
+    }
+    assert_eq!(plan.steps.iter().filter(|step| matches!(step.action, Action::RaiseRlimit(_))).count(), 2);
+    assert_eq!(plan.steps.iter().filter(|step| matches!(step.action, Action::SetRlimit(_))).count(), 3);
+    assert!(!plan.has(|action| matches!(action, Action::SetOomScore(_))));
 }
 
 #[test]
