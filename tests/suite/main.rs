@@ -57,6 +57,8 @@ mod nsenter_process;
 mod oracle;
 // nsx run from outside: how it ends, what reaches it, what is left of it, kernels that lack something.
 mod run_life;
+// nsx run on each kernel: a little of everything
+mod run_kernels;
 // Signals, stops, timeouts, and what is left when nsx enter has gone.
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
@@ -110,6 +112,7 @@ fn modules() -> Vec<Module> {
         nsenter_process::module(),
         oracle::module(),
         run_life::module(),
+        run_kernels::module(),
         signals::module(),
         regressions_enter::module(),
         run_limits::module(),

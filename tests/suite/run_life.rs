@@ -26,7 +26,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::harness::terminal::{marked, until_so};
-use super::harness::{Module, Place, Test, nsx};
+use super::harness::{Module, Test, nsx};
 
 pub fn module() -> Module {
     let all: [fn() -> Vec<Test>; 11] = [
@@ -43,7 +43,7 @@ pub fn module() -> Module {
         regressions::tests,
     ];
     let tests = all.into_iter().flat_map(|tests| tests()).collect();
-    Module { name: "run_life", places: &[Place::Vm], tests }
+    Module { name: "run_life", places: &[], tests }
 }
 
 /// Returns a number that no other run has; as seconds it is long enough.
