@@ -324,7 +324,7 @@ complete -c nsx -n "__fish_nsx_using_subcommand run" -l pids -d 'Allow so many p
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l io -d 'Limit reading and writing of a disk, such as /dev/sda:rbps=10M,wiops=100 (io.max; can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l hugetlb -d 'Allow so much memory in huge pages of a size, such as 2MB:64M (hugetlb.2MB.max; can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l cgroup-set -d 'Set another knob of the cgroup, such as memory.oom.group=1 (can be repeated)' -r
-complete -c nsx -n "__fish_nsx_using_subcommand run" -l cgroup-parent -d 'Make the cgroup in this one (default: beside the caller, where that is allowed)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l cgroup-parent -d 'Make the cgroup in this one (default: in the caller\'s own on cgroup v1, beside it on v2)' -r -F
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l ulimit -d 'Limit a resource of each process, such as nofile=1024:4096 or core=0 (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l oom-score-adj -d 'Have the kernel kill the command sooner (up to 1000) or later (down to -1000) where memory is short' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l share -d 'Share these kinds of namespace with the caller (can be repeated, or separated by commas)' -r -f -a "cgroup\t'cgroup root directory'
@@ -346,8 +346,8 @@ none\t'none'"
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l rootfs -d 'Use this root directory (default: the host\'s, read-only, with empty /tmp, /var/tmp and /run, without home directories)' -r -F
 complete -c nsx -n "__fish_nsx_using_subcommand run" -s v -l volume -d 'Show a file or directory of the host\'s at DST (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l tmpfs -d 'Put an empty directory in memory at DST (can be repeated)' -r
-complete -c nsx -n "__fish_nsx_using_subcommand run" -s w -l workdir -d 'Start in this directory (default: where the caller is, if there is such a directory inside, else /)' -r -F
-complete -c nsx -n "__fish_nsx_using_subcommand run" -l name -d 'Name the sandbox (default: it has no name, or one is made for it with --detach)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -s w -l workdir -d 'Start in this directory (default: where the caller is, if that is there inside, else the home directory, else /)' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l name -d 'Name the sandbox (default: the pid of nsx)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l timeout -d 'End the command after this time with SIGTERM, and with SIGKILL when GRACE is over, too (default: 10s)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l status-fd -d 'Write what becomes of the command to this descriptor, as lines of JSON' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -s e -l env -d 'Set a variable; without a value, to the caller\'s (can be repeated)' -r
@@ -366,7 +366,7 @@ complete -c nsx -n "__fish_nsx_using_subcommand run" -l home -d 'Show home direc
 complete -c nsx -n "__fish_nsx_using_subcommand run" -s d -l detach -d 'Do not wait for the command, and print its name, which nsx-kill(1) takes'
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l stats -d 'Print what the command has used, when it has ended, to standard error'
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l no-init -d 'Make the command the first process of its pid namespace (default: that is an init, which collects what has ended)'
-complete -c nsx -n "__fish_nsx_using_subcommand run" -l clear-env -d 'Take over no variable of the caller\'s but those of --env'
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l clear-env -d 'Take over no variable (default: TERM, LANG, LC_*, PATH and the like are the caller\'s)'
 complete -c nsx -n "__fish_nsx_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand run" -s V -l version -d 'Print version'
 complete -c nsx -n "__fish_nsx_using_subcommand kill" -s t -l time -d 'Wait so long between SIGTERM and SIGKILL' -r

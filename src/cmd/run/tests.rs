@@ -243,7 +243,7 @@ fn the_command_has_a_life() {
         ("--timeout 1.5s,300ms", |r| {
             r.timeout = Some(Timeout { after: Duration::from_millis(1500), grace: Duration::from_millis(300) });
         }),
-        ("--no-init --stats --status-fd 3 -J", |r| r.init = false),
+        ("--no-init --stats --status-fd 3 -J", |r| (r.init, r.watched) = (false, true)),
         ("--explain -J", |_| {}),
         ("-e A=1 -e A= -e TERM --env=B=a=b --clear-env", |r| {
             let some = |text: &str| Some(OsString::from(text));

@@ -16,6 +16,9 @@
 //!
 //! Not here: how a step is done (`compile`), what the host says (`gather`).
 
+#[cfg(test)]
+mod tests;
+
 use super::request::{Net, Root, RunRequest, UserNs};
 use super::steps::{Action, Facts, MapWriter, MountPoint, Origin, Plan, RootFacts, Step, Who};
 use crate::model::{CapSet, KindSet, NsKind};

@@ -129,8 +129,8 @@ fn isolation_that_makes_no_sense_is_refused() {
         ("--time-offset 1d --share time", "--time-offset takes a time namespace"),
         ("--time-offset 1d --no-init", "cannot be used with"),
         ("--hostname ∅", "it is empty"),
-        ("--hostname a/b", "no spaces, slashes or control characters"),
-        ("--hostname a␛b", "no spaces, slashes or control characters"),
+        ("--hostname a/b", "letters, digits, `-`, `.` and `_` only"),
+        ("--hostname a␛b", "letters, digits, `-`, `.` and `_` only"),
         ("--hostname a␀b", "NUL"),
         (
             "--hostname 0123456789012345678901234567890123456789012345678901234567890123x",
