@@ -92,9 +92,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         return Err(RunError::NoPrivilege);
     }
     let caller = Caller::read(proc, Path::new("/etc"), &request.userns)?;
-    let mut ids = ids::choose(&request.userns, &caller)?;
-    // What is denied in the caller's user namespace is so in those below it.
-    ids.setgroups_denied |= std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"));
+    let ids = ids::choose(&request.userns, &caller)?;
     let name = request.name.clone().unwrap_or_else(|| std::process::id().to_string());
     let mut locks = Vec::new();
     if let Some(name) = &request.name {

@@ -220,7 +220,7 @@ fn cgroups() {
             send(keepers(&detached.name).init.expect("a first process"), SIGKILL);
         }
         detached.until_gone();
-        assert_eq!(detached.cgroups(), [PathBuf::new(); 0], "{options:?} {seconds}");
+        assert_eq!(detached.cgroups(), Vec::<PathBuf>::new(), "{options:?} {seconds}");
     }
 }
 
