@@ -54,7 +54,7 @@ pub(super) fn without(prefix: &[&str], filter: &str) -> Command {
 }
 
 /// What a command finds out about its sandbox, line by line: it must be the same, whatever the kernel lacks.
-const LOOK: &str = "id -u; echo $$; hostname; ls /proc | grep -c '^[0-9]'; echo x >/tmp/x && cat /tmp/x
+const LOOK: &str = "id -u; echo $$; hostname; ls /proc >/tmp/y; grep -c '^[0-9]' /tmp/y; echo x >/tmp/x && cat /tmp/x
     touch /usr/x 2>/dev/null || echo read-only; ls -d /tmp/nsx-test-* 2>/dev/null; grep -c . /proc/net/dev
     readlink /proc/self/fd/0; grep NoNewPrivs /proc/self/status; exit 7";
 

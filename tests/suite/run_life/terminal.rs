@@ -25,6 +25,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::the_settings_are_the_callers_again", &[], settings),
         test("run_life::the_settings_come_back_after_a_signal_to_nsx", &[], settings_after_signal),
         test("run_life::the_settings_come_back_after_a_kill_of_whoever_is_inside", &[], settings_after_kill),
+        test("run_life::the_settings_come_back_after_a_kill_of_nsx", &[], settings_after_kill_of_nsx),
         test("run_life::a_pipeline_reads_and_writes_past_the_terminal", &[], pipelines),
         test("run_life::a_hangup_ends_the_session", BASH, hangup),
         test("run_life::a_kill_of_nsx_ends_the_session", BASH, killed),
@@ -268,6 +269,18 @@ fn settings_after_kill() {
             until_so("all of it is gone", || marked(&mark).is_empty());
         }
     }
+}
+
+/// Who types next finds the terminal as it was, and not one that shows nothing.
+fn settings_after_kill_of_nsx() {
+    let mut terminal = start(&[], &["sh", "-c", SLEEPER, "1000"]);
+    terminal.until("run-2");
+    assert!(!terminal.is_line_mode(), "keys go to the command as they are");
+    let (stub, _) = both_keepers(&terminal.child.id().to_string());
+    send(terminal.child.id(), SIGKILL);
+    terminal.end();
+    until_so("the end of the stub", || state(stub).is_none());
+    assert_eq!(terminal.settings(), terminal.before);
 }
 
 /// A shell without job control runs a pipeline on the caller's terminal, with `$RUN` in place of nsx.
