@@ -34,10 +34,14 @@ pub fn module() -> Module {
 }
 
 fn plan(own: &Own, knobs: &[&str]) -> Result<CgroupPlan, LimitError> {
+    plan_with(own, knobs, false)
+}
+
+fn plan_with(own: &Own, knobs: &[&str], inner: bool) -> Result<CgroupPlan, LimitError> {
     let proc = ProcRoot::open("/proc".as_ref()).expect("/proc");
     let asked = knobs.iter().map(|knob| knob.parse().expect("a knob")).collect();
     let limits = Limits { asked, parent: Some(own.text("").into()) };
-    limits::prepare(&limits::open(&proc, &limits).expect("hierarchies"), &limits, "nsx-box")
+    limits::prepare(&limits::open(&proc, &limits).expect("hierarchies"), &limits, "nsx-box", inner)
 }
 
 fn make(own: &Own, knobs: &[&str]) -> Made {
@@ -50,7 +54,7 @@ fn start(made: &Made, script: &str) -> Child {
     command.args(["-c", &format!("read start; {script}")]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.stderr(Stdio::null()).spawn().expect("a shell");
     for group in &made.groups {
-        let procs = format!("/proc/self/fd/{}/cgroup.procs", group.directory.as_raw_fd());
+        let procs = format!("/proc/self/fd/{}/cgroup.procs", group.place().as_raw_fd());
         std::fs::write(&procs, child.id().to_string()).unwrap_or_else(|error| panic!("{}: {error}", group.label));
     }
     child.stdin.take().expect("a pipe").write_all(b"\n").expect("a reader");
@@ -58,7 +62,11 @@ fn start(made: &Made, script: &str) -> Child {
 }
 
 fn run(own: &Own, knobs: &[&str], script: &str) -> (ExitStatus, Report) {
-    let made = make(own, knobs);
+    run_with(own, knobs, script, false)
+}
+
+fn run_with(own: &Own, knobs: &[&str], script: &str, inner: bool) -> (ExitStatus, Report) {
+    let made = plan_with(own, knobs, inner).and_then(|plan| plan.make()).unwrap_or_else(|error| panic!("{error}"));
     let before = report::before(&made);
     let status = start(&made, script).wait().expect("a child");
     let report = report::read(&made, &before, Usage::default(), false);
@@ -144,7 +152,7 @@ fn refused() {
         let proc = ProcRoot::open("/proc".as_ref()).expect("/proc");
         let limits = Limits { asked: vec!["pids.max=20".parse().expect("a knob")], parent: Some(path.into()) };
         let cgroups = limits::open(&proc, &limits).expect("hierarchies");
-        limits::prepare(&cgroups, &limits, "nsx-box").err().expect("an error").to_string()
+        limits::prepare(&cgroups, &limits, "nsx-box", false).err().expect("an error").to_string()
     };
     assert!(parent("/a/../b").contains("there is .. in it"));
     assert!(parent("/nsx-test-nowhere").contains("there is no /nsx-test-nowhere in v"));

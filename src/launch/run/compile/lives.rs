@@ -122,7 +122,7 @@ impl Compiler<'_> {
         }
         program.copy(Slot::FIRST, FIRST_PID);
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
-        kept.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
+        kept.extend(wiring.removal.iter().map(|(parent, _)| *parent));
         kept.extend(wiring.locks);
         program.close_others(&kept, &self.request.keep_fds);
         if self.request.detach {
@@ -150,7 +150,7 @@ impl Compiler<'_> {
         if let Some(early) = self.ended {
             program.patch(early, program.here());
         }
-        for (parent, name) in wiring.cgroups {
+        for (parent, name) in wiring.removal {
             let mut done = Vec::new();
             for pause in PAUSES_MS {
                 if pause > 0 {
