@@ -9,6 +9,7 @@ mod descriptors;
 mod findings;
 mod ids;
 mod init;
+mod limits;
 mod mounts;
 mod paths;
 mod peers;
@@ -27,6 +28,7 @@ pub fn module() -> Module {
         findings::tests(),
         ids::tests(),
         init::tests(),
+        limits::tests(),
         mounts::tests(),
         paths::tests(),
         peers::tests(),

@@ -25,6 +25,11 @@ pub fn module() -> Module {
         test("run_limits::its_own_memory_limit", MEMORY, own_memory),
         test("run_limits::a_memory_limit_above", MEMORY, memory_above),
         test(
+            "run_limits::processes_in_a_cgroup_inside",
+            &[Need::Root, Need::Controller("memory"), Need::Controller("pids"), Need::Controller("cpuset")],
+            inside,
+        ),
+        test(
             "run_limits::tasks_and_processors",
             &[Need::Root, Need::Controller("pids"), Need::Controller("cpu")],
             others,
@@ -34,10 +39,14 @@ pub fn module() -> Module {
 }
 
 fn plan(own: &Own, knobs: &[&str]) -> Result<CgroupPlan, LimitError> {
+    plan_with(own, knobs, false)
+}
+
+fn plan_with(own: &Own, knobs: &[&str], inner: bool) -> Result<CgroupPlan, LimitError> {
     let proc = ProcRoot::open("/proc".as_ref()).expect("/proc");
     let asked = knobs.iter().map(|knob| knob.parse().expect("a knob")).collect();
     let limits = Limits { asked, parent: Some(own.text("").into()) };
-    limits::prepare(&limits::open(&proc, &limits).expect("hierarchies"), &limits, "nsx-box")
+    limits::prepare(&limits::open(&proc, &limits).expect("hierarchies"), &limits, "nsx-box", inner)
 }
 
 fn make(own: &Own, knobs: &[&str]) -> Made {
@@ -50,7 +59,7 @@ fn start(made: &Made, script: &str) -> Child {
     command.args(["-c", &format!("read start; {script}")]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.stderr(Stdio::null()).spawn().expect("a shell");
     for group in &made.groups {
-        let procs = format!("/proc/self/fd/{}/cgroup.procs", group.directory.as_raw_fd());
+        let procs = format!("/proc/self/fd/{}/cgroup.procs", group.place().as_raw_fd());
         std::fs::write(&procs, child.id().to_string()).unwrap_or_else(|error| panic!("{}: {error}", group.label));
     }
     child.stdin.take().expect("a pipe").write_all(b"\n").expect("a reader");
@@ -58,7 +67,11 @@ fn start(made: &Made, script: &str) -> Child {
 }
 
 fn run(own: &Own, knobs: &[&str], script: &str) -> (ExitStatus, Report) {
-    let made = make(own, knobs);
+    run_with(own, knobs, script, false)
+}
+
+fn run_with(own: &Own, knobs: &[&str], script: &str, inner: bool) -> (ExitStatus, Report) {
+    let made = plan_with(own, knobs, inner).and_then(|plan| plan.make()).unwrap_or_else(|error| panic!("{error}"));
     let before = report::before(&made);
     let status = start(&made, script).wait().expect("a child");
     let report = report::read(&made, &before, Usage::default(), false);
@@ -144,7 +157,7 @@ fn refused() {
         let proc = ProcRoot::open("/proc".as_ref()).expect("/proc");
         let limits = Limits { asked: vec!["pids.max=20".parse().expect("a knob")], parent: Some(path.into()) };
         let cgroups = limits::open(&proc, &limits).expect("hierarchies");
-        limits::prepare(&cgroups, &limits, "nsx-box").err().expect("an error").to_string()
+        limits::prepare(&cgroups, &limits, "nsx-box", false).err().expect("an error").to_string()
     };
     assert!(parent("/a/../b").contains("there is .. in it"));
     assert!(parent("/nsx-test-nowhere").contains("there is no /nsx-test-nowhere in v"));
@@ -162,6 +175,35 @@ fn own_memory() {
     assert!(oom.limit_bytes == Some(20 << 20) && oom.kills >= 1, "{report:?}");
     assert!(report.memory_peak_bytes.is_none_or(|peak| peak <= 20 << 20), "{report:?}");
     assert!(report::notes(&report, false)[0].contains("(20M) of nsx-box was reached"), "{report:?}");
+}
+
+/// Whose owner is inside: limits hold from above, what v1 counts where a process is is found, and all is removed.
+fn inside() {
+    let own = Own::new("run-inside", &["memory", "pids", "cpuset"]);
+    let made = plan_with(&own, &["pids.max=20", "memory.max=64M", "cpuset.cpus=0"], true).and_then(|plan| plan.make());
+    let made = made.unwrap_or_else(|error| panic!("{error}"));
+    let mut child = start(&made, "exec sleep 1000");
+    let (outer, inner) = (own.folder("nsx-box", "pids"), own.folder("nsx-box/box", "pids"));
+    let procs = |folder: &std::path::Path| std::fs::read_to_string(folder.join("cgroup.procs")).expect("a file");
+    assert_eq!((procs(&outer), procs(&inner)), (String::new(), format!("{}\n", child.id())));
+    assert_eq!(own.read("nsx-box", "pids.max"), "20");
+    std::fs::create_dir(inner.join("below")).expect("a cgroup");
+    made.remove().unwrap_or_else(|error| panic!("{error}"));
+    assert!(is_gone(&own));
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().expect("a child")), Some(9));
+    let (_, report) = run_with(&own, &["memory.max=20M"], HUNGRY, true);
+    let oom = report.oom.as_ref().unwrap_or_else(|| panic!("{report:?}"));
+    assert_eq!((&oom.whose, oom.limit_bytes), (&Whose::Own(own.path("nsx-box")), Some(20 << 20)), "{report:?}");
+    let forks = "sleep 0.1 & sleep 0.1 & sleep 0.1 & sleep 0.1 & wait";
+    let (_, report) = run_with(&own, &["pids.max=3"], forks, true);
+    let tasks = report.too_many_tasks.as_ref().unwrap_or_else(|| panic!("{report:?}"));
+    assert_eq!((&tasks.whose, tasks.limit), (&Whose::Own(own.path("nsx-box")), Some(3)), "{report:?}");
+    // What fails when some of it is there leaves nothing, and what is somebody else's.
+    std::fs::create_dir(&outer).expect("a cgroup");
+    let plan = plan_with(&own, &["pids.max=20", "memory.max=64M"], true).unwrap_or_else(|error| panic!("{error}"));
+    assert!(plan.make().is_err());
+    std::fs::remove_dir(&outer).expect("empty, and somebody else's");
+    assert!(is_gone(&own));
 }
 
 fn memory_above() {

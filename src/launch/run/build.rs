@@ -190,7 +190,8 @@ impl<'a> Sandbox<'a> {
 
     fn compile(&self, program: Program, ends: &Ends, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
         let surroundings = Surroundings::of(self.environment());
-        let cgroups: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.removal().collect();
+        let cgroups: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.places().collect();
+        let removal: Vec<(BorrowedFd<'_>, &CStr)> = self.held.cgroups.removal().collect();
         let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let terminals = self.held.terminals;
         let likeness = match terminals {
@@ -208,6 +209,7 @@ impl<'a> Sandbox<'a> {
             lifeline: ends.lifeline.as_fd(),
             executed: ends.executed.as_fd(),
             cgroups: &cgroups,
+            removal: &removal,
             locks: &locks,
             net: self.held.net.as_ref().map(AsFd::as_fd),
             trees: &self.held.trees,

@@ -67,8 +67,10 @@ pub struct Wiring<'a> {
     pub lifeline: BorrowedFd<'a>,
     /// The pipe that ends when the command is there.
     pub executed: BorrowedFd<'a>,
-    /// The cgroups: the one above, the name.
+    /// The cgroups that processes go into, one for each hierarchy: the one above, the name in it.
     pub cgroups: &'a [(BorrowedFd<'a>, &'a CStr)],
+    /// The cgroups that are removed in the end, in this order.
+    pub removal: &'a [(BorrowedFd<'a>, &'a CStr)],
     /// What is held as long as the sandbox is there.
     pub locks: &'a [BorrowedFd<'a>],
     /// The network namespace to enter.

@@ -105,10 +105,12 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     }
     let cannot = |error| RunError::Failed("cannot look at the cgroups".to_owned(), error);
     let leaf = format!("nsx-{name}");
+    // Whose the files of a cgroup are may write to them, and with that user inside there, so may the command.
+    let inner = request.userns == UserNs::Host || ids.has_outside(caller.euid);
     let cgroup_plan = if request.limits.is_empty() {
         CgroupPlan::none(&leaf)?
     } else {
-        limits::prepare(&limits::open(proc, &request.limits).map_err(cannot)?, &request.limits, &leaf)?
+        limits::prepare(&limits::open(proc, &request.limits).map_err(cannot)?, &request.limits, &leaf, inner)?
     };
     let terminals = if request.detach {
         [false; 3]

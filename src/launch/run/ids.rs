@@ -112,6 +112,12 @@ impl IdPlan {
         self.uid_outside(uid).is_some()
     }
 
+    /// Says whether somebody inside is this uid outside.
+    pub fn has_outside(&self, uid: u32) -> bool {
+        let is_in = |&[_, outside, count]: &[u32; 3]| uid.checked_sub(outside).is_some_and(|offset| offset < count);
+        self.writer == Writer::Nobody || self.uids.iter().any(is_in)
+    }
+
     /// Says whether there is such a gid inside.
     pub fn has_gid(&self, gid: u32) -> bool {
         self.gid_outside(gid).is_some()

@@ -3,7 +3,11 @@
 //! Each controller that is asked for has its home in one hierarchy, so that there may be several cgroups of one name. On v1 they are made
 //! in those that the caller is in. On v2 a cgroup with processes hands on no controllers, so there it is the one above the caller's, unless
 //! the caller is in the root. All of that is decided here and nothing is changed: [`CgroupPlan::steps`] prints what [`CgroupPlan::make`]
-//! does. Not here: what cgroups are (`cgroup`), putting processes into them (`launch`), words for users (`cmd::advice`). See cgroups(7).
+//! does.
+//!
+//! Where the owner of its files exists inside the sandbox, a command could lift its own limits: a new cgroup namespace begins at the cgroup
+//! that the caller is in, and its hierarchies may be mounted. So the processes are in a cgroup without limits then, inside the one that has
+//! them, and that is out of reach. Not here: what cgroups are (`cgroup`), putting processes into them (`launch`), words for users (`cmd::advice`). See cgroups(7).
 
 mod check;
 mod made;
@@ -17,7 +21,7 @@ pub use check::{LEAST_MEMORY_BYTES, LEAST_TASKS};
 pub use made::{Made, MadeGroup};
 pub use plan::{CgroupPlan, Step};
 
-use plan::{Act, Group};
+use plan::{Act, Group, Why};
 
 use super::request::Limits;
 use crate::cgroup::at::{Cgroup, parent_path};
@@ -105,13 +109,17 @@ pub fn open(proc: &ProcRoot, limits: &Limits) -> Result<Cgroups, SysError> {
 }
 
 /// Decides which cgroups are made for these limits, where, and what is written to them. Nothing is changed. Without limits there is none.
+/// `inner` is whether who makes them exists inside the sandbox: then processes are in a cgroup inside that with the limits.
 ///
 /// # Errors
 /// What cannot be had, and what is in the way.
-pub fn prepare(cgroups: &Cgroups, limits: &Limits, name: &str) -> Result<CgroupPlan, LimitError> {
+pub fn prepare(cgroups: &Cgroups, limits: &Limits, name: &str, inner: bool) -> Result<CgroupPlan, LimitError> {
     let mut plan = CgroupPlan::none(name)?;
     if limits.is_empty() {
         return Ok(plan);
+    }
+    if inner {
+        plan.have_inner();
     }
     check::amounts(&limits.asked)?;
     let parent = limits.parent.as_deref().map(|path| parent(cgroups, path)).transpose()?;
@@ -243,12 +251,18 @@ fn add(
     }
     plan.acts.push(Act::Make(index));
     let path = below(&parent.path, &plan.name);
-    for write in inherited(&parent, &asked) {
-        plan.acts.push(Act::Write { group: index, write, inherited: true });
-    }
-    for write in set::writes(&asked, &fresh(&parent), &path)? {
-        plan.acts.push(Act::Write { group: index, write, inherited: false });
-    }
+    let inherited = inherited(&parent, &asked);
+    let limits = set::writes(&asked, &fresh(&parent), &path)?;
+    let inside = if plan.inner.is_some() { inside(parent.version(), &inherited, &limits) } else { Vec::new() };
+    // There has to be room for the cgroup inside.
+    let (late, limits): (Vec<_>, Vec<_>) =
+        limits.into_iter().partition(|write| plan.inner.is_some() && write.knob.starts_with("cgroup.max."));
+    let act = |why| move |write| Act::Write { group: index, write, why };
+    plan.acts.extend(inherited.into_iter().map(act(Why::Inherited)));
+    plan.acts.extend(limits.into_iter().map(act(Why::Limit)));
+    plan.acts.extend(plan.inner.is_some().then_some(Act::MakeInner(index)));
+    plan.acts.extend(inside.into_iter().map(|(write, why)| act(why)(write)));
+    plan.acts.extend(late.into_iter().map(act(Why::Limit)));
     plan.groups.push(Group::new(parent, path, &plan.name));
     Ok(())
 }
@@ -266,6 +280,23 @@ fn inherited(parent: &Cgroup<'_>, asked: &[Asked]) -> Vec<translate::Write> {
         Some(translate::Write { knob: file.to_owned(), file: file.to_owned(), text: list, expect })
     };
     missing.filter_map(write).filter(|write| !write.text.is_empty()).collect()
+}
+
+/// Returns what is written to the cgroup inside, which on v1 is as new as the one that it is in: a cpuset takes no process without
+/// processors and memory nodes, and throttling of devices does not hold for cgroups below.
+fn inside(
+    version: Version,
+    inherited: &[translate::Write],
+    limits: &[translate::Write],
+) -> Vec<(translate::Write, Why)> {
+    if version == Version::V2 {
+        return Vec::new();
+    }
+    let why = |write: &translate::Write| match &write.file[..] {
+        "cpuset.cpus" | "cpuset.mems" => Some(Why::InheritedInside),
+        file => file.starts_with("blkio.throttle.").then_some(Why::LimitInside),
+    };
+    inherited.iter().chain(limits).filter_map(|write| Some((write.clone(), why(write)?))).collect()
 }
 
 /// Returns what the files of a new cgroup say that a translation depends on.

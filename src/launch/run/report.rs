@@ -10,7 +10,7 @@ mod notes;
 pub use counters::Baseline;
 pub use notes::notes;
 
-use counters::{Level, keyed, number, text};
+use counters::{Level, keyed, keyed_here, number, number_inside, text};
 
 use super::limits::{Made, MadeGroup};
 use crate::cgroup::{Throttling, parse};
@@ -196,12 +196,15 @@ fn oom_v2(group: &MadeGroup, above: &[&Level], killed: bool, report: &mut Report
 /// `oom_kill` is counted where the victim was. How often a limit was in the way is counted where the limit is, also where reclaim has made
 /// room; of several the nearest is taken, as it was reached while those above still had room.
 fn oom_v1(group: &MadeGroup, above: &[&Level]) -> Option<Oom> {
-    let kills = keyed(group, c"memory.oom_control", "oom_kill").filter(|kills| *kills > 0)?;
+    let kills = keyed_here(group, c"memory.oom_control", "oom_kill").filter(|kills| *kills > 0)?;
     let oom = |whose, file, limit_bytes| {
         let hierarchy = group.label.clone();
         Some(Oom { whose, file, limit_bytes, kills, hierarchy })
     };
     let own = || Whose::Own(group.path.clone());
+    if number_inside(group, c"memory.failcnt").is_some_and(|hits| hits > 0) {
+        return oom(Whose::Below(group.path.clone()), "memory.limit_in_bytes", None);
+    }
     if number(group, c"memory.failcnt").is_some_and(|hits| hits > 0) {
         return oom(own(), "memory.limit_in_bytes", limit(group, c"memory.limit_in_bytes"));
     }
@@ -223,7 +226,9 @@ fn tasks(group: &MadeGroup, above: &[&Level], report: &mut Report) {
     let own = |hits| too_many(Whose::Own(group.path.clone()), limit_of_own, hits);
     let at_limit = group.version == Version::V2 && text(group, c"pids.events.local").is_some();
     let file = if at_limit { c"pids.events.local" } else { c"pids.events" };
-    let hits = keyed(group, file, "max").unwrap_or(0);
+    // Without limits of its own, the cgroup inside counts on v1 alone.
+    let hits = if group.version == Version::V1 { keyed_here(group, file, "max") } else { keyed(group, file, "max") };
+    let hits = hits.unwrap_or(0);
     let is_full = limit_of_own.is_some_and(|limit| report.pids_peak.is_none_or(|peak| peak >= limit));
     report.too_many_tasks = match at_limit {
         true => own(hits).or_else(|| {

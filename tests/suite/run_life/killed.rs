@@ -122,7 +122,12 @@ fn plain_steps() {
 }
 
 fn limited_steps() {
-    for options in [&LIMITS[..], &["--mem=64M", "--pids=50", "--no-init"], &["--mem=64M", "-d", "--timeout=1000"]] {
+    for options in [
+        &LIMITS[..],
+        &["--mem=64M", "--pids=50", "--no-init"],
+        &["--mem=64M", "-d", "--timeout=1000"],
+        &["--mem=64M", "--userns=keep"],
+    ] {
         killed_before_each(options, false);
     }
 }

@@ -124,7 +124,7 @@ impl Compiler<'_> {
         // Not before: the id maps of its child could not be written. By this `select::sandbox` knows it.
         program.forbid_tracing();
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
-        kept.extend(wiring.cgroups.iter().map(|(parent, _)| *parent));
+        kept.extend(wiring.removal.iter().map(|(parent, _)| *parent));
         kept.extend(wiring.locks);
         program.close_others(&kept, &self.request.keep_fds);
         if self.request.detach {
@@ -152,7 +152,7 @@ impl Compiler<'_> {
         if let Some(early) = self.ended {
             program.patch(early, program.here());
         }
-        for (parent, name) in wiring.cgroups {
+        for (parent, name) in wiring.removal {
             let mut done = Vec::new();
             for pause in PAUSES_MS {
                 program.aside(pause > 0);

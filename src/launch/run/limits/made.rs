@@ -1,12 +1,12 @@
 //! The cgroups of a sandbox when they are there: making them as planned, and removing them with all that is left in them.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::LimitError;
-use super::plan::{Act, CgroupPlan, Group};
+use super::plan::{Act, CgroupPlan, Group, INNER, Why};
 use crate::cgroup::at::{Cgroup, is_gone};
 use crate::cgroup::change::set::Places;
 use crate::cgroup::change::translate::Write;
@@ -23,6 +23,8 @@ const MOST_KNOB_BYTES: usize = 4096;
 pub struct MadeGroup {
     /// Its directory.
     pub directory: OwnedFd,
+    /// That of the cgroup inside, if there is one: then the processes are there.
+    pub inner: Option<OwnedFd>,
     /// The cgroup above it.
     pub parent: OwnedFd,
     /// The index of its hierarchy.
@@ -39,10 +41,17 @@ pub struct MadeGroup {
     pub top: Vec<u8>,
 }
 
+impl MadeGroup {
+    /// Returns the directory of the cgroup that processes go into.
+    pub fn place(&self) -> BorrowedFd<'_> {
+        self.inner.as_ref().unwrap_or(&self.directory).as_fd()
+    }
+}
+
 /// The cgroups of a sandbox. They stay until [`Made::remove`].
 #[derive(Default)]
 pub struct Made {
-    /// What has to be removed in the end: names of directories in directories.
+    /// What has to be removed in the end, beside what is inside: names of directories in directories.
     pub removal: Vec<(OwnedFd, CString)>,
     /// The cgroups themselves.
     pub groups: Vec<MadeGroup>,
@@ -58,8 +67,9 @@ struct Failure<'p> {
 enum What<'p> {
     HandOn(&'p [u8]),
     Make,
-    Write(&'p Write),
-    Found(&'p Write, Vec<u8>),
+    MakeInner,
+    Write(&'p Write, Why),
+    Found(&'p Write, Why, Vec<u8>),
     Copy,
 }
 
@@ -92,9 +102,21 @@ impl CgroupPlan {
                     .map_err(|errno| failed(Call::WriteText { path: at.file.clone(), text })(errno))
             }
             Act::Make(group) => self.make_one(&self.groups[*group], made),
-            Act::Write { group, write, .. } => {
+            Act::MakeInner(group) => {
+                let (group, made) = (&self.groups[*group], &mut made.groups[*group]);
+                let failed = |call: Call| move |errno| Failure::new(group, What::MakeInner, call, errno);
+                let directory = made.directory.as_fd();
+                cgroupfs::mkdir(directory, INNER).map_err(failed(Call::Mkdirat(group.inner_directory())))?;
+                let opened = dir::open_dir(directory, INNER).inspect_err(|_| {
+                    let _ = cgroupfs::rmdir(directory, INNER);
+                });
+                made.inner = Some(opened.map_err(failed(Call::Openat(group.inner_directory())))?);
+                Ok(())
+            }
+            Act::Write { group, write, why } => {
                 let (group, made) = (&self.groups[*group], &made.groups[*group]);
-                set(made.directory.as_fd(), group, write)
+                let directory = if why.is_inside() { made.place() } else { made.directory.as_fd() };
+                set(directory, group, write, *why)
             }
         }
     }
@@ -117,6 +139,7 @@ impl CgroupPlan {
         made.removal.push((again, self.name.clone()));
         made.groups.push(MadeGroup {
             directory,
+            inner: None,
             parent,
             hierarchy: group.hierarchy,
             version: group.version,
@@ -130,7 +153,10 @@ impl CgroupPlan {
 
     /// Takes back what was done. Whatever somebody has begun to use meanwhile stays.
     fn undo(&self, done: &[Act], made: &Made) {
-        for (parent, name) in made.removal.iter().rev() {
+        for (group, (parent, name)) in made.groups.iter().zip(&made.removal).rev() {
+            if group.inner.is_some() {
+                let _ = cgroupfs::rmdir(group.directory.as_fd(), INNER);
+            }
             let _ = cgroupfs::rmdir(parent.as_fd(), name);
         }
         for act in done.iter().rev() {
@@ -144,20 +170,20 @@ impl CgroupPlan {
 }
 
 /// Writes a value, and reads it back.
-fn set<'p>(directory: BorrowedFd<'_>, group: &'p Group, write: &'p Write) -> Result<(), Failure<'p>> {
-    let failed = |call: Call| move |errno| Failure::new(group, What::Write(write), call, errno);
-    let open_failed = || failed(Call::Openat(group.file(&write.file)));
+fn set<'p>(directory: BorrowedFd<'_>, group: &'p Group, write: &'p Write, why: Why) -> Result<(), Failure<'p>> {
+    let failed = |call: Call| move |errno| Failure::new(group, What::Write(write, why), call, errno);
+    let open_failed = || failed(Call::Openat(group.file(&write.file, why)));
     let name = CString::new(&write.file[..]).map_err(|_| open_failed()(Errno::EINVAL))?;
     // Some files can be written to and not read.
     let knob = cgroupfs::open_read_write(directory, &name)
         .or_else(|_| cgroupfs::open_write(directory, &name))
         .map_err(|errno| open_failed()(errno))?;
-    let call = || Call::WriteText { path: group.file(&write.file), text: write.text.clone().into_bytes() };
+    let call = || Call::WriteText { path: group.file(&write.file, why), text: write.text.clone().into_bytes() };
     cgroupfs::write(knob.as_fd(), write.text.as_bytes()).map_err(|errno| failed(call())(errno))?;
     let mut buffer = [0; MOST_KNOB_BYTES];
     match cgroupfs::read_from_start(knob.as_fd(), &mut buffer) {
         Ok(found) if !write.expect.is_met(found) && write.expect.is_strict() => {
-            Err(Failure::new(group, What::Found(write, found.to_vec()), call(), Errno::UnknownErrno))
+            Err(Failure::new(group, What::Found(write, why, found.to_vec()), call(), Errno::UnknownErrno))
         }
         _ => Ok(()),
     }
@@ -171,13 +197,18 @@ impl<'p> Failure<'p> {
     /// Finds out what was in the way, by asking the cgroups now.
     fn explain(self) -> LimitError {
         let Failure { group, what, error } = self;
-        let plain = |intent, error| ChangeError::new(intent, &group.path, Cause::Unknown, error);
+        let path = match &what {
+            What::MakeInner => group.inner_path(),
+            What::Write(_, why) | What::Found(_, why, _) if why.is_inside() => group.inner_path(),
+            _ => group.path.clone(),
+        };
+        let plain = |intent, error| ChangeError::new(intent, &path, Cause::Unknown, error);
         let unknown = match &what {
             What::Copy => return LimitError::System(error),
-            What::Found(write, found) => {
+            What::Found(write, _, found) => {
                 let found = String::from_utf8_lossy(found.trim_ascii()).into_owned();
                 let cause = Cause::NotTaken { asked: write.text.clone(), found };
-                return ChangeError::new(Intent::Set(write.knob.clone()), &group.path, cause, None).into();
+                return ChangeError::new(Intent::Set(write.knob.clone()), &path, cause, None).into();
             }
             What::HandOn(path) => ChangeError::new(
                 Intent::Set("cgroup.subtree_control".to_owned()),
@@ -185,8 +216,8 @@ impl<'p> Failure<'p> {
                 Cause::Unknown,
                 Some(error.clone()),
             ),
-            What::Write(write) => plain(Intent::Set(write.knob.clone()), Some(error.clone())),
-            What::Make => plain(Intent::Create, Some(error.clone())),
+            What::Write(write, _) => plain(Intent::Set(write.knob.clone()), Some(error.clone())),
+            What::Make | What::MakeInner => plain(Intent::Create, Some(error.clone())),
         };
         let Ok((_, cgroups)) = hierarchies() else { return unknown.into() };
         let open = |path: &[u8]| Cgroup::open(&cgroups, group.hierarchy, path).ok();
@@ -195,7 +226,8 @@ impl<'p> Failure<'p> {
                 open(path).map(|at| explain::set(&at, "cgroup.subtree_control", "cgroup.subtree_control", None, error))
             }
             What::Make => open(&group.parent_path).map(|parent| explain::making(&parent, &group.path, error)),
-            What::Write(write) => open(&group.path).map(|cgroup| {
+            What::MakeInner => open(&group.path).map(|parent| explain::making(&parent, &path, error)),
+            What::Write(write, _) => open(&path).map(|cgroup| {
                 let number = match parse::limit_v1(write.text.as_bytes()) {
                     Some(Limit::Value(number)) => Some(number),
                     _ => None,
@@ -222,9 +254,10 @@ impl Made {
     pub fn remove(&self) -> Result<(), LimitError> {
         let mut failed = None;
         for (group, (parent, name)) in self.groups.iter().zip(&self.removal).rev() {
-            if !remove_empty(group, parent.as_fd(), name)
-                && let Err(error) = remove_by_force(group)
-            {
+            let inner = |inner: &OwnedFd| remove_empty(inner.as_fd(), group.directory.as_fd(), INNER);
+            let is_removed =
+                group.inner.as_ref().is_none_or(inner) && remove_empty(group.directory.as_fd(), parent.as_fd(), name);
+            if !is_removed && let Err(error) = remove_by_force(group) {
                 failed.get_or_insert(error);
             }
         }
@@ -233,7 +266,7 @@ impl Made {
 }
 
 /// Removes a cgroup in which nobody is any more. Who has ended may still be on the way out, which takes a moment.
-fn remove_empty(group: &MadeGroup, parent: BorrowedFd<'_>, name: &CString) -> bool {
+fn remove_empty(directory: BorrowedFd<'_>, parent: BorrowedFd<'_>, name: &CStr) -> bool {
     const PATIENCE: Duration = Duration::from_millis(20);
     let mut pause = Duration::from_micros(20);
     let over = Instant::now() + PATIENCE;
@@ -244,10 +277,8 @@ fn remove_empty(group: &MadeGroup, parent: BorrowedFd<'_>, name: &CString) -> bo
             Err(Errno::EBUSY) => {}
             Err(_) => return false,
         }
-        let has_members =
-            dir::read_whole(group.directory.as_fd(), c"cgroup.procs", 64).is_ok_and(|all| !all.is_empty());
-        let has_children =
-            cgroupfs::directory(group.directory.as_fd()).is_ok_and(|one| one.children.is_some_and(|count| count > 0));
+        let has_members = dir::read_whole(directory, c"cgroup.procs", 64).is_ok_and(|all| !all.is_empty());
+        let has_children = cgroupfs::directory(directory).is_ok_and(|one| one.children.is_some_and(|count| count > 0));
         if has_members || has_children || Instant::now() >= over {
             return false;
         }

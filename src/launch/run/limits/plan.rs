@@ -9,6 +9,9 @@ use crate::cgroup::change::translate::Write;
 use crate::cgroup::change::{Cause, ChangeError, Intent, set};
 use crate::model::cgroup::{Controller, Version};
 
+/// What the cgroup is called that is inside that with the limits.
+pub(super) const INNER: &CStr = c"box";
+
 /// A cgroup that is to be made.
 pub(super) struct Group {
     /// The index of its hierarchy.
@@ -48,9 +51,20 @@ impl Group {
         }
     }
 
-    /// Returns the path of one of its files as a user would type it.
-    pub(super) fn file(&self, file: &str) -> Vec<u8> {
-        [&self.directory[..], b"/", file.as_bytes()].concat()
+    /// Returns the directory of the cgroup inside as a user would type it.
+    pub(super) fn inner_directory(&self) -> Vec<u8> {
+        [&self.directory[..], b"/", INNER.to_bytes()].concat()
+    }
+
+    /// Returns the path of the cgroup inside.
+    pub(super) fn inner_path(&self) -> Vec<u8> {
+        [&self.path[..], b"/", INNER.to_bytes()].concat()
+    }
+
+    /// Returns the path of one of its files, or of one of the cgroup inside, as a user would type it.
+    pub(super) fn file(&self, file: &str, why: Why) -> Vec<u8> {
+        let directory = if why.is_inside() { self.inner_directory() } else { self.directory.clone() };
+        [&directory[..], b"/", file.as_bytes()].concat()
     }
 }
 
@@ -69,14 +83,36 @@ impl Above {
     }
 }
 
+/// Why a value is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It is a limit.
+    Limit,
+    /// Nobody could join without it.
+    Inherited,
+    /// The same, of the cgroup inside that one.
+    InheritedInside,
+    /// It is a limit that does not hold for cgroups below.
+    LimitInside,
+}
+
+impl Why {
+    /// Says whether it is written to the cgroup inside.
+    pub(super) fn is_inside(self) -> bool {
+        matches!(self, Why::InheritedInside | Why::LimitInside)
+    }
+}
+
 /// One thing that is done. Groups are known by their index.
 pub(super) enum Act {
     /// A cgroup above hands on a controller.
     HandOn { group: usize, at: Above, controller: Controller },
     /// The cgroup is made.
     Make(usize),
+    /// The cgroup inside that one is made.
+    MakeInner(usize),
     /// A value is written to one of its files, and read back.
-    Write { group: usize, write: Write, inherited: bool },
+    Write { group: usize, write: Write, why: Why },
 }
 
 /// A step as it is printed: system calls, and why they are made.
@@ -91,6 +127,8 @@ pub struct Step {
 /// What is done for the cgroups of a sandbox. The directories that they are made in are open.
 pub struct CgroupPlan {
     pub(super) name: CString,
+    /// The name of the cgroup inside each, from the same directory: `NAME/box`.
+    pub(super) inner: Option<CString>,
     pub(super) groups: Vec<Group>,
     pub(super) acts: Vec<Act>,
 }
@@ -106,7 +144,7 @@ impl CgroupPlan {
             return Err(refused("a name has no slash in it").into());
         }
         let name = CString::new(name).map_err(|_| refused("a name has no NUL in it"))?;
-        Ok(CgroupPlan { name, groups: Vec::new(), acts: Vec::new() })
+        Ok(CgroupPlan { name, inner: None, groups: Vec::new(), acts: Vec::new() })
     }
 
     /// Says whether no cgroup is made at all.
@@ -129,10 +167,22 @@ impl CgroupPlan {
         self.groups.iter().map(|group| (&group.label[..], &group.path[..]))
     }
 
-    /// Returns what has to be removed in the end, before it is there: directories and names in them. An empty cgroup of that name that
-    /// was there before is somebody else's: then [`CgroupPlan::make`] fails.
+    /// Puts a cgroup without limits into each, where the processes will be.
+    pub(super) fn have_inner(&mut self) {
+        self.inner = CString::new([self.name.to_bytes(), b"/", INNER.to_bytes()].concat()).ok();
+    }
+
+    /// Returns what has to be removed in the end, before it is there: directories and names in them, what is inside before what it is in.
+    /// An empty cgroup of that name that was there before is somebody else's: then [`CgroupPlan::make`] fails.
     pub fn removal(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &CStr)> {
-        self.groups.iter().map(|group| (group.parent.as_fd(), self.name.as_c_str()))
+        let names = || self.inner.as_deref().into_iter().chain([self.name.as_c_str()]);
+        self.groups.iter().flat_map(move |group| names().map(|name| (group.parent.as_fd(), name)))
+    }
+
+    /// Returns where processes go, one for each hierarchy: directories and names in them.
+    pub fn places(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &CStr)> {
+        let name = self.inner.as_deref().unwrap_or(&self.name);
+        self.groups.iter().map(move |group| (group.parent.as_fd(), name))
     }
 
     /// Returns all that [`CgroupPlan::make`] does, in order.
@@ -142,9 +192,8 @@ impl CgroupPlan {
 
     fn step(&self, act: &Act) -> Step {
         let group = &self.groups[match act {
-            Act::HandOn { group, .. } | Act::Make(group) | Act::Write { group, .. } => *group,
+            Act::HandOn { group, .. } | Act::Make(group) | Act::MakeInner(group) | Act::Write { group, .. } => *group,
         }];
-        let file = |file: &str| text(&group.file(file));
         let (calls, why) = match act {
             Act::HandOn { at, controller, .. } => (
                 vec![format!("write({}, \"+{controller}\")", text(&at.file))],
@@ -158,16 +207,24 @@ impl CgroupPlan {
                     text(&group.parent_path)
                 ),
             ),
-            Act::Write { write, inherited, .. } => (
-                vec![
-                    format!("write({}, {:?})", file(&write.file), write.text),
-                    format!("pread64({}) to see that it is so", file(&write.file)),
-                ],
-                match inherited {
-                    true => format!("without {} no process can be in it: those of the cgroup above", write.file),
-                    false => format!("the limit {}", write.knob),
-                },
+            Act::MakeInner(_) => (
+                vec![format!("mkdirat({}, 0755)", text(&group.inner_directory()))],
+                "its processes are in there: the cgroup that they see as the root may be theirs to write to, and has no limits to lift"
+                    .to_owned(),
             ),
+            Act::Write { write, why, .. } => {
+                let file = text(&group.file(&write.file, *why));
+                (
+                    vec![format!("write({file}, {:?})", write.text), format!("pread64({file}) to see that it is so")],
+                    match why {
+                        Why::Inherited | Why::InheritedInside => {
+                            format!("without {} no process can be in it: those of the cgroup above", write.file)
+                        }
+                        Why::Limit => format!("the limit {}", write.knob),
+                        Why::LimitInside => format!("the limit {} once more: on v1 it does not hold below", write.knob),
+                    },
+                )
+            }
         };
         Step { calls, why }
     }

@@ -30,12 +30,16 @@ impl Tree {
     }
 
     fn calls(&self, knobs: &[&str], parent: Option<&str>) -> Result<Vec<String>, String> {
+        let plan = self.plan(knobs, parent, false)?;
+        Ok(plan.steps().into_iter().map(|step| step.calls[0].clone()).collect())
+    }
+
+    fn plan(&self, knobs: &[&str], parent: Option<&str>, inner: bool) -> Result<CgroupPlan, String> {
         let proc = ProcRoot::open(&self.0.path().join("proc")).expect("proc");
         let asked = knobs.iter().map(|knob| knob.parse().expect("a knob")).collect();
         let limits = Limits { asked, parent: parent.map(PathBuf::from) };
         let cgroups = open(&proc, &limits).expect("hierarchies");
-        let plan = prepare(&cgroups, &limits, "nsx-1").map_err(|error| error.to_string())?;
-        Ok(plan.steps().into_iter().map(|step| step.calls[0].clone()).collect())
+        prepare(&cgroups, &limits, "nsx-1", inner).map_err(|error| error.to_string())
     }
 }
 
@@ -80,6 +84,51 @@ fn the_root_takes_processes_beside_cgroups() {
         tree.calls(&["pids.max=20"], None).expect("a plan")[..2],
         ["write(/cg/cgroup.subtree_control, \"+pids\")", "mkdirat(/cg/nsx-1, 0755)"]
     );
+}
+
+#[test]
+fn whose_owner_is_inside_has_its_processes_in_a_cgroup_below() {
+    let tree = Tree::new("/", &[("/", ALL, "memory pids", "1\n7\n")]);
+    let knobs = ["pids.max=20", "cgroup.max.descendants=0"];
+    let plan = tree.plan(&knobs, None, true).expect("a plan");
+    let calls: Vec<String> = plan.steps().into_iter().map(|step| step.calls[0].clone()).collect();
+    assert_eq!(
+        calls,
+        [
+            "mkdirat(/cg/nsx-1, 0755)",
+            "write(/cg/nsx-1/pids.max, \"20\")",
+            "mkdirat(/cg/nsx-1/box, 0755)",
+            "write(/cg/nsx-1/cgroup.max.descendants, \"0\")",
+        ]
+    );
+    let names = |all: Vec<(_, &std::ffi::CStr)>| -> Vec<String> {
+        all.into_iter()
+            .map(|(_, name): (std::os::fd::BorrowedFd<'_>, _)| name.to_str().expect("UTF-8").to_owned())
+            .collect()
+    };
+    assert_eq!(names(plan.removal().collect()), ["nsx-1/box", "nsx-1"]);
+    assert_eq!(names(plan.places().collect()), ["nsx-1/box"]);
+    let plan = tree.plan(&knobs, None, false).expect("a plan");
+    assert!(plan.steps().iter().all(|step| !step.calls[0].contains("box")));
+    assert_eq!(names(plan.removal().collect()), ["nsx-1"]);
+    assert_eq!(names(plan.places().collect()), ["nsx-1"]);
+}
+
+#[test]
+fn on_v1_the_cgroup_inside_gets_what_does_not_hold_below() {
+    let write = |file: &str| translate::Write {
+        knob: file.to_owned(),
+        file: file.to_owned(),
+        text: "1".to_owned(),
+        expect: translate::Expect::List("1".to_owned()),
+    };
+    let (above, limits) =
+        ([write("cpuset.mems")], ["cpuset.cpus", "blkio.throttle.read_bps_device", "pids.max"].map(write));
+    let files = |version| -> Vec<String> {
+        inside(version, &above, &limits).into_iter().map(|(write, _)| write.file).collect()
+    };
+    assert_eq!(files(Version::V1), ["cpuset.mems", "cpuset.cpus", "blkio.throttle.read_bps_device"]);
+    assert_eq!(files(Version::V2), Vec::<String>::new());
 }
 
 #[test]

@@ -24,6 +24,18 @@ pub(super) fn keyed(group: &MadeGroup, file: &CStr, key: &str) -> Option<u64> {
     parse::keyed(&text(group, file)?, key)
 }
 
+/// Reads a counter of v1 that counts where a process was, be it in the cgroup with the limits or in the one inside.
+pub(super) fn keyed_here(group: &MadeGroup, file: &CStr, key: &str) -> Option<u64> {
+    let inside = group.inner.as_ref().and_then(|inner| parse::keyed(&text_in(inner, file)?, key));
+    let own = keyed(group, file, key);
+    own.map(|own| own.saturating_add(inside.unwrap_or(0))).or(inside)
+}
+
+/// Reads a number of the cgroup inside.
+pub(super) fn number_inside(group: &MadeGroup, file: &CStr) -> Option<u64> {
+    parse::number(&text_in(group.inner.as_ref()?, file)?)
+}
+
 fn text_in(directory: &OwnedFd, file: &CStr) -> Option<Vec<u8>> {
     dir::read_whole(directory.as_fd(), file, MOST_BYTES).ok()
 }
