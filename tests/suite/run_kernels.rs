@@ -97,7 +97,11 @@ fn memory() {
     let script = "dd if=/dev/zero of=/dev/shm/x bs=1M count=100 2>/dev/null";
     let done = sh(&["--mem=32M", "--name=nsx-test-memory"], script);
     let said = text(&done.stderr);
-    assert!(!done.status.success() && said.contains("OOM killer: memory."), "{}: {said}", done.status);
+    assert!(
+        !done.status.success() && said.contains("OOM killer") && said.contains(": memory."),
+        "{}: {said}",
+        done.status
+    );
     assert!(said.contains("(32M) of nsx-nsx-test-memory was reached"), "{said}");
 }
 

@@ -165,7 +165,7 @@ fn refused() {
 }
 
 /// Takes more memory than any of these cgroups has.
-const HUNGRY: &str = "head -c 200M /dev/zero | tail";
+const HUNGRY: &str = "dd if=/dev/zero of=/dev/null bs=200M count=1";
 
 fn own_memory() {
     let own = Own::new("run-oom", &["memory"]);

@@ -201,6 +201,13 @@ impl<'a> Sandbox<'a> {
             [_, _, true] => tty::likeness(streams.2.as_fd(), false),
             _ => None,
         };
+        let screen = match terminals {
+            [true, ..] => Some(streams.0.as_fd()),
+            [_, true, _] => Some(streams.1.as_fd()),
+            [_, _, true] => Some(streams.2.as_fd()),
+            _ => None,
+        };
+        let before = screen.and_then(|screen| Some((screen, tty::likeness(screen, true)?.0)));
         let filter = self.request.seccomp.then(|| seccomp::filter(kept(self.request, &self.facts)));
         let locks: Vec<BorrowedFd<'_>> = self.held.ids.locks.iter().chain(&self.held.locks).map(AsFd::as_fd).collect();
         let wiring = Wiring {
@@ -216,6 +223,7 @@ impl<'a> Sandbox<'a> {
             mask,
             ignores_children,
             terminal: likeness.as_ref().map(|(settings, size)| (&settings[..], *size, terminals)),
+            screen: before.as_ref().map(|(screen, settings)| (*screen, &settings[..])),
             filter: filter.as_ref(),
         };
         Ok(compile(program, &self.plan, self.request, &surroundings, &wiring, self.halt_at)?)

@@ -83,6 +83,8 @@ pub struct Wiring<'a> {
     pub ignores_children: bool,
     /// The `struct termios` of the kernel and the size that its terminal has, and which of the standard streams it is.
     pub terminal: Option<(&'a [u8], [u16; 4], [bool; 3])>,
+    /// The caller's terminal, and the `struct termios` of the kernel that it is to have again when nsx is killed.
+    pub screen: Option<(BorrowedFd<'a>, &'a [u8])>,
     /// The filter of system calls, if there is to be one.
     pub filter: Option<&'a Filter>,
 }

@@ -262,6 +262,12 @@ impl Program {
         self.push(|| Call::Ioctl("TIOCSWINSZ"), libc::SYS_ioctl, &args, stub::LOAD | stub::CONTINUE);
     }
 
+    /// Gives a terminal settings: `TCSETS`, with the `struct termios` of the kernel.
+    pub fn set_terminal(&mut self, terminal: BorrowedFd<'_>, settings: &[u8]) {
+        let args = [self.fd(terminal), Arg::Number(libc::TCSETS as i64), self.bytes(settings)];
+        self.push(|| Call::Ioctl("TCSETS"), libc::SYS_ioctl, &args, stub::CONTINUE | stub::QUIET);
+    }
+
     /// Makes a terminal the controlling one of the own session: `TIOCSCTTY`.
     pub fn control_terminal(&mut self, terminal: Slot) {
         let args = [Arg::Word(terminal), Arg::Number(libc::TIOCSCTTY as i64), Arg::Number(0)];

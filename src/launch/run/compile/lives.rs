@@ -126,6 +126,7 @@ impl Compiler<'_> {
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
         kept.extend(wiring.removal.iter().map(|(parent, _)| *parent));
         kept.extend(wiring.locks);
+        kept.extend(wiring.screen.map(|(screen, _)| screen));
         program.close_others(&kept, &self.request.keep_fds);
         if self.request.detach {
             match self.request.timeout {
@@ -141,6 +142,9 @@ impl Compiler<'_> {
             }
         } else {
             program.wait_for_end(wiring.lifeline);
+            if let Some((screen, settings)) = wiring.screen {
+                program.set_terminal(screen, settings);
+            }
         }
         program.signal_pidfd(PIDFD, KILL);
         program.wait_for_process(PIDFD, Some(SECOND_NSEC), ANSWER);
