@@ -365,7 +365,10 @@ impl Maker<'_> {
         }
         let own_sys = self.facts.sys && created.contains(NsKind::Net);
         if own_sys && self.facts.cgroup2 && created.contains(NsKind::Cgroup) {
-            self.step(Action::MountCgroups, "programs read their limits there; its root is the cgroup of the sandbox");
+            self.step(
+                Action::MountCgroups,
+                "programs look for their limits there; its root is the cgroup that they are in",
+            );
         }
     }
 

@@ -223,8 +223,9 @@ fn ids_are_translated() {
     );
     assert_eq!((plan.gid_outside(1001), plan.gid_outside(1011)), (Some(400_000), None));
     assert!(plan.has_uid(65_535) && !plan.has_uid(65_536) && plan.has_gid(1010) && !plan.has_gid(1011));
+    assert!(plan.has_outside(1000) && plan.has_outside(165_534) && !plan.has_outside(0) && !plan.has_outside(165_535));
     let host = decide(&UserNs::Host, &user()).expect("a plan");
-    assert!(host.has_uid(7) && host.gid_outside(9) == Some(9) && host.files().is_empty());
+    assert!(host.has_outside(0) && host.has_uid(7) && host.gid_outside(9) == Some(9) && host.files().is_empty());
 }
 
 #[test]
