@@ -1,3 +1,5 @@
+//! The order of the steps, as tables of what was asked for and what the host says.
+
 use super::*;
 use crate::launch::run::request::{Environment, Limits, TimeOffset, User};
 use crate::launch::run::request::{NameOrId, Rlimit};
