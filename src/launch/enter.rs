@@ -157,14 +157,13 @@ pub fn keep_only(keep: &[i32]) -> Result<(), EnterError> {
     spawn::close_all_but(keep).map_err(|(fd, error)| EnterError::Failed(format!("cannot keep descriptor {fd}"), error))
 }
 
-/// Sees to it that what is to be told of the command can be: that the descriptor is the caller's, before nsx opens any of its own.
+/// Makes sure that a status descriptor is the caller's, before nsx opens any of its own.
 ///
 /// # Errors
 /// `EBADF` where it is not open.
 pub fn check_status(fd: Option<i32>) -> Result<(), EnterError> {
-    fd.map_or(Ok(()), spawn::check_open).map_err(|error| {
-        EnterError::Failed(format!("cannot write to status descriptor {}", fd.unwrap_or_default()), error)
-    })
+    let Some(fd) = fd else { return Ok(()) };
+    spawn::check_open(fd).map_err(|error| EnterError::Failed(format!("cannot write to status descriptor {fd}"), error))
 }
 
 /// Finds the target and makes the plan. Nothing is entered.
