@@ -8,9 +8,7 @@ use clap::Args;
 use super::value::{capabilities, id, timeout};
 use super::{Exit, Global, UsageError, advice, ui, ui::Ui};
 use crate::launch::enter::Event;
-use crate::launch::{
-    Caps, Ended, EnterError, Id, NsFile, Place, Prepared, Request, Timeout, check_status, keep_only, prepare,
-};
+use crate::launch::{Caps, Ended, EnterError, Id, NsFile, Place, Prepared, Request, Timeout, keep_only, prepare};
 use crate::model::{KindSet, NsKind};
 use crate::proc::ProcRoot;
 use crate::render::explain::{self, Explained, ExplainedStep};
@@ -332,7 +330,6 @@ impl std::error::Error for NotExecuted {}
 /// Where it could not be started.
 pub fn run(args: &EnterArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let request = args.request()?;
-    check_status(args.status_fd)?;
     let status = Status(args.status_fd.filter(|_| !args.explain));
     let outcome = enter(args, &request, global, ui, &status);
     match &outcome {
@@ -345,7 +342,7 @@ pub fn run(args: &EnterArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
 }
 
 fn enter(args: &EnterArgs, request: &Request, global: &Global, ui: &Ui, status: &Status) -> anyhow::Result<Exit> {
-    keep_only(&request.keep_fds)?;
+    keep_only(&request.keep_fds, args.status_fd)?;
     let cannot_read = |error| EnterError::Failed("cannot look for the target".to_owned(), error);
     let proc = ProcRoot::open(&global.proc_root).map_err(cannot_read)?;
     if !proc.is_own_pid_ns() {

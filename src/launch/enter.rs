@@ -153,17 +153,10 @@ pub struct Prepared<'a> {
 ///
 /// # Errors
 /// `EBADF` where one of them is not open.
-pub fn keep_only(keep: &[i32]) -> Result<(), EnterError> {
-    spawn::close_all_but(keep).map_err(|(fd, error)| EnterError::Failed(format!("cannot keep descriptor {fd}"), error))
-}
-
-/// Makes sure that a status descriptor is the caller's, before nsx opens any of its own.
-///
-/// # Errors
-/// `EBADF` where it is not open.
-pub fn check_status(fd: Option<i32>) -> Result<(), EnterError> {
-    let Some(fd) = fd else { return Ok(()) };
-    spawn::check_open(fd).map_err(|error| EnterError::Failed(format!("cannot write to status descriptor {fd}"), error))
+pub fn keep_only(keep: &[i32], status: Option<i32>) -> Result<(), EnterError> {
+    let failed = |what: &str, fd, error| EnterError::Failed(format!("cannot {what} descriptor {fd}"), error);
+    status.map_or(Ok(()), |fd| spawn::check_open(fd).map_err(|error| failed("write to status", fd, error)))?;
+    spawn::close_all_but(keep).map_err(|(fd, error)| failed("keep", fd, error))
 }
 
 /// Finds the target and makes the plan. Nothing is entered.

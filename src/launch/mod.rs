@@ -21,6 +21,6 @@ pub mod supervise;
 pub mod surroundings;
 pub mod terminal;
 
-pub use enter::{Ended, EnterError, Prepared, check_status, keep_only, prepare};
+pub use enter::{Ended, EnterError, Prepared, keep_only, prepare};
 pub use plan::{Action, Facts, Plan, PlanError, Step, Who, plan};
 pub use request::{Caps, Id, NsFile, Place, Request, Timeout};

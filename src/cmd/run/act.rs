@@ -5,7 +5,7 @@ use crate::cmd::enter::{NotExecuted, Status};
 use crate::cmd::{Exit, Global, advice, ui, ui::Ui};
 use crate::launch::run::build::Event;
 use crate::launch::run::{RunError, RunRequest, Sandbox, report};
-use crate::launch::{Ended, check_status, keep_only};
+use crate::launch::{Ended, keep_only};
 use crate::proc::ProcRoot;
 use crate::render::explain::{self, ExplainedRun, ExplainedStep};
 use crate::render::run;
@@ -20,7 +20,6 @@ pub const INSIDE: &str = " inside";
 /// Where it could not be started.
 pub fn run(args: &RunArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let mut request = args.request()?;
-    check_status(args.life.status_fd).map_err(RunError::from)?;
     let status = Status(args.life.status_fd.filter(|_| !args.explain));
     let outcome =
         args.look_up(&mut request).map_err(Into::into).and_then(|()| act(args, &request, global, ui, &status));
@@ -33,7 +32,7 @@ pub fn run(args: &RunArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
 }
 
 fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &Status) -> anyhow::Result<Exit> {
-    keep_only(&request.keep_fds).map_err(RunError::from)?;
+    keep_only(&request.keep_fds, args.life.status_fd).map_err(RunError::from)?;
     let cannot_read = |error| RunError::Failed("cannot look at the host".to_owned(), error);
     let proc = ProcRoot::open(&global.proc_root).map_err(cannot_read)?;
     if !proc.is_own_pid_ns() {
