@@ -75,6 +75,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(KillError::Target(error)) = error.downcast_ref() {
         return target(error, root);
     }
+    if let Some(KillError::Left(_, error)) = error.downcast_ref() {
+        return cg::hint(error, root);
+    }
     if let Some(KillError::Refused(..)) = error.downcast_ref() {
         return Some("run as the user whose it is, or as root".to_owned());
     }

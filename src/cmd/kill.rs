@@ -11,6 +11,10 @@ use nix::libc::{SIGKILL, SIGTERM};
 use super::run::value::name;
 use super::value::time;
 use super::{Exit, Global, advice, ui};
+use crate::cgroup::at::base_name;
+use crate::cgroup::change::set::Places;
+use crate::cgroup::change::{ChangeError, Log, make};
+use crate::cgroup::{Cgroups, ladder};
 use crate::model::Pid;
 use crate::proc::{ProcPid, ProcRoot};
 use crate::select::TargetError;
@@ -45,6 +49,9 @@ impl KillArgs {
     }
 }
 
+/// No file of `/proc` is read further.
+const MOST_BYTES: usize = 1 << 20;
+
 /// How long what was killed may take to be gone, with its mounts and its cgroup.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -57,6 +64,8 @@ pub enum KillError {
     Refused(String, SysError),
     /// It was killed and is still there.
     Lingers(String, Pid),
+    /// It has ended, and its cgroup could not be removed.
+    Left(String, ChangeError),
 }
 
 impl std::fmt::Display for KillError {
@@ -64,6 +73,7 @@ impl std::fmt::Display for KillError {
         match self {
             KillError::Target(error) => error.fmt(f),
             KillError::Refused(name, error) => write!(f, "cannot end {name}: {error}"),
+            KillError::Left(name, error) => write!(f, "{name} has ended, and {error}"),
             KillError::Lingers(name, pid) => write!(f, "{name} was killed, and process {pid} of it is still there"),
         }
     }
@@ -75,6 +85,8 @@ impl std::error::Error for KillError {}
 struct Ending<'a> {
     name: &'a str,
     sandbox: Sandbox,
+    /// The first process's `/proc/PID/cgroup`.
+    cgroups: Vec<u8>,
     init: Option<OwnedFd>,
     stub: Option<OwnedFd>,
 }
@@ -107,7 +119,8 @@ pub fn run(args: &KillArgs, global: &Global) -> anyhow::Result<Exit> {
                     held.filter(|_| process.is_alive())
                 };
                 let (init, stub) = (hold(&sandbox.init), sandbox.stub.as_ref().and_then(hold));
-                endings.push(Ending { name, sandbox, init, stub });
+                let cgroups = sandbox.init.read_all(c"cgroup", MOST_BYTES).unwrap_or_default();
+                endings.push(Ending { name, sandbox, cgroups, init, stub });
             }
             Err(error) => errors.push(KillError::Target(error)),
         }
@@ -139,6 +152,7 @@ pub fn run(args: &KillArgs, global: &Global) -> anyhow::Result<Exit> {
         if let Some(stub) = &ending.stub {
             wait(stub, over);
         }
+        errors.extend(ending.remove_cgroups(&proc).err());
     }
     let last = errors.pop();
     for error in errors {
@@ -161,6 +175,24 @@ impl Ending<'_> {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(KillError::Refused(self.name.to_owned(), SysError::new(Call::Kill, errno))),
         }
+    }
+
+    /// Removes its cgroups, where whoever had to do that has been killed.
+    fn remove_cgroups(&self, proc: &ProcRoot) -> Result<(), KillError> {
+        let leaf = format!("nsx-{}", self.name);
+        if !String::from_utf8_lossy(&self.cgroups).contains(&leaf) {
+            return Ok(());
+        }
+        let Ok(all) = Cgroups::open(proc) else { return Ok(()) };
+        for (hierarchy, path) in ladder::paths(&all, &self.cgroups) {
+            let path = path.strip_suffix(b"/box").unwrap_or(&path).to_vec();
+            if base_name(&path) == leaf.as_bytes() {
+                let places = Places { all: vec![(hierarchy, path.clone())], path };
+                let removed = make::remove(&all, &places, true, &mut Log::new(false));
+                removed.map_err(|error| KillError::Left(self.name.to_owned(), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the first process has gone, and all others with it. Says whether it has.

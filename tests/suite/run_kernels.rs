@@ -26,6 +26,7 @@ pub fn module() -> Module {
         ),
         test("run_kernels::killed_it_leaves_nothing", limits, killed),
         test("run_kernels::in_the_background_it_is_found_and_ended", limits, background),
+        test("run_kernels::a_kill_removes_what_nobody_else_can", limits, stub_gone),
         test("run_kernels::clocks_are_ahead", &[Need::Root], clocks),
         test("run_kernels::what_is_shown_belongs_to_whom_it_belongs", &[Need::Root], shown),
         test(
@@ -200,4 +201,23 @@ fn delegated() {
     words.push(last);
     let done = output(std::process::Command::new("sh").args(["-c", &words.join("\n")]));
     assert!(text(&done.stderr).contains("pids.max"), "{}", text(&done.stderr));
+}
+
+/// The stub is who removes the cgroups; where that was killed, too, nsx kill does.
+fn stub_gone() {
+    let name = "nsx-test-stub-gone";
+    let done = sh(&["-d", &format!("--name={name}"), "--pids=20"], "sleep 1000");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let is_stub = |pid: &u32| {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        read("comm").trim() == "nsx-stub" && read("cmdline").split('\0').nth(1) == Some(name)
+    };
+    let all = std::fs::read_dir("/proc").expect("/proc");
+    let mut all = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let stub = all.find(is_stub).expect("a stub");
+    kill(Pid::from_raw(stub as i32), Signal::SIGKILL).expect("it runs");
+    until_so("the end of the stub", || !is_stub(&stub));
+    let ended = output(&mut nsx(&["kill", "--now", name]));
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
+    assert_eq!(cgroups(&format!("nsx-{name}")), Vec::<std::path::PathBuf>::new());
 }
