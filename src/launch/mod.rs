@@ -10,6 +10,7 @@
 
 pub mod carrier;
 mod cgroups;
+pub mod clock;
 pub mod compile;
 pub mod diagnose;
 pub mod enter;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::libc::{SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::clock::{Clock, Due, poll_timeout};
 use super::request::Timeout;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Came, Change, Signals};
@@ -177,7 +178,10 @@ impl Watch<'_> {
                 break;
             }
             // Until there is a command, it is the stub that takes too long.
-            if end.is_none() && clock.strike(progress.child.unwrap_or(self.stub)) {
+            if end.is_none()
+                && let Some(due) = clock.strike()
+            {
+                send_due(progress.child.unwrap_or(self.stub), due);
                 progress.timed_out = true;
                 self.tell(Report::Forked(ABOUT, TIMED_OUT));
                 if progress.child.is_none() {
@@ -276,7 +280,7 @@ impl Watch<'_> {
         fds.extend(reports.map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
         // A pipe that nobody reads any more says so without being asked.
         fds.extend(self.relay.map(|relay| PollFd::new(relay, PollFlags::empty())));
-        let nothing = poll(&mut fds, timeout(patience)) == Ok(0);
+        let nothing = poll(&mut fds, poll_timeout(patience)) == Ok(0);
         let relay = fds.last().filter(|_| self.relay.is_some());
         let gone = relay.and_then(PollFd::revents).is_some_and(|events| events.contains(PollFlags::POLLERR));
         Waited { nothing, gone }
@@ -340,45 +344,16 @@ fn is_readable(pipe: BorrowedFd<'_>) -> bool {
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..))
 }
 
-fn timeout(patience: Option<Duration>) -> PollTimeout {
-    // Rounded up, so that the time is over when poll(2) returns.
-    let milliseconds = patience.map(|patience| patience.as_millis() + 1);
-    milliseconds.map_or(PollTimeout::NONE, |most| PollTimeout::from(most.min(60_000) as u16))
-}
-
-/// When the time of a command is over: first SIGTERM, then SIGKILL.
-struct Clock {
-    next: Option<Instant>,
-    grace: Duration,
-    asked: bool,
-}
-
-impl Clock {
-    fn new(limit: Option<Timeout>) -> Clock {
-        Clock {
-            next: limit.and_then(|limit| Instant::now().checked_add(limit.after)),
-            grace: limit.map_or(Duration::ZERO, |limit| limit.grace),
-            asked: false,
-        }
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        self.next.map(|next| next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Sends what is due. Says whether the time is over.
-    fn strike(&mut self, child: i32) -> bool {
-        let Some(next) = self.next.filter(|next| *next <= Instant::now()) else { return false };
-        for pid in [-child, child] {
-            if self.asked {
-                let _ = signal::send(pid, SIGKILL);
-            } else if signal::send(pid, SIGTERM).is_ok() {
+/// Sends a command what is due when its time is over.
+fn send_due(child: i32, due: Due) {
+    for pid in [-child, child] {
+        match due {
+            Due::Kill => drop(signal::send(pid, SIGKILL)),
+            Due::Ask if signal::send(pid, SIGTERM).is_ok() => {
                 let _ = signal::send(pid, SIGCONT);
                 break;
             }
+            Due::Ask => {}
         }
-        self.next = next.checked_add(self.grace).filter(|_| !self.asked);
-        self.asked = true;
-        true
     }
 }

@@ -6,13 +6,14 @@
 //! Not here: what nsx does before there is a command (`build`), the terminal's characters (`launch::carrier`).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::libc::{self, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::compile::{STATUS, TERMINAL};
 use crate::launch::carrier::{Carrier, PATIENCE_MS};
+use crate::launch::clock::{Clock, Due, poll_timeout};
 use crate::launch::request::Timeout;
 use crate::model::Pid;
 use crate::sys::program::Program;
@@ -170,7 +171,10 @@ impl Watch<'_> {
             if self.detach && state.started {
                 break;
             }
-            if clock.strike(&state) {
+            if state.first_gone.is_none()
+                && let Some(due) = clock.strike()
+            {
+                send_due(&state, due);
                 state.timed_out = true;
             }
             let leaving = state.command.is_none() && !state.early.is_empty();
@@ -195,7 +199,8 @@ impl Watch<'_> {
             let patience =
                 clock.patience().into_iter().chain(keyboard.then_some(Duration::from_millis(PATIENCE_MS.into())));
             // Nobody may be left who would wake it.
-            let _ = poll(&mut fds, if gone && state.stub_gone { PollTimeout::ZERO } else { timeout(patience.min()) });
+            let _ =
+                poll(&mut fds, if gone && state.stub_gone { PollTimeout::ZERO } else { poll_timeout(patience.min()) });
             let mut events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             let [_, report, done, key, near, free] =
                 slots.map(|slot| slot.and_then(|_| events.next()).unwrap_or(PollFlags::empty()));
@@ -393,47 +398,14 @@ fn pass_on(command: &Command, came: Came) {
     command.send(number, group);
 }
 
-fn timeout(patience: Option<Duration>) -> PollTimeout {
-    // Rounded up, so that the time is over when poll(2) returns.
-    let milliseconds = patience.map(|patience| patience.as_millis() + 1);
-    milliseconds.map_or(PollTimeout::NONE, |most| PollTimeout::from(most.min(60_000) as u16))
-}
-
-/// When the time of a command is over: first SIGTERM, then SIGKILL for all of the sandbox.
-struct Clock {
-    next: Option<Instant>,
-    grace: Duration,
-    asked: bool,
-}
-
-impl Clock {
-    fn new(limit: Option<Timeout>) -> Clock {
-        Clock {
-            next: limit.and_then(|limit| Instant::now().checked_add(limit.after)),
-            grace: limit.map_or(Duration::ZERO, |limit| limit.grace),
-            asked: false,
+/// Sends what is due when the time of the command is over: at last, all of the sandbox is killed.
+fn send_due(state: &State<'_>, due: Due) {
+    match (&state.command, state.first) {
+        (Some(command), _) if due == Due::Ask => {
+            command.send(SIGTERM, true);
+            command.send(SIGCONT, true);
         }
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        self.next.map(|next| next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Sends what is due. Says whether the time is over.
-    fn strike(&mut self, state: &State<'_>) -> bool {
-        let Some(next) = self.next.filter(|next| *next <= Instant::now() && state.first_gone.is_none()) else {
-            return false;
-        };
-        match (&state.command, state.first) {
-            (Some(command), _) if !self.asked => {
-                command.send(SIGTERM, true);
-                command.send(SIGCONT, true);
-            }
-            (_, Some(first)) => drop(signal::send(first, SIGKILL)),
-            (_, None) => {}
-        }
-        self.next = next.checked_add(self.grace).filter(|_| !self.asked);
-        self.asked = true;
-        true
+        (_, Some(first)) => drop(signal::send(first, SIGKILL)),
+        (_, None) => {}
     }
 }
