@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::text::sanitize;
-use crate::launch::run::report::{Report, Whose};
+use crate::launch::run::report::{Report, Victim, Whose};
 use crate::model::cgroup::size;
 
 /// How the command ended.
@@ -61,6 +61,13 @@ struct OomJson {
     file: &'static str,
     limit_bytes: Option<u64>,
     kills: u64,
+    victims: Vec<VictimJson>,
+}
+
+#[derive(Serialize)]
+struct VictimJson {
+    pid: u32,
+    comm: String,
 }
 
 #[derive(Serialize)]
@@ -92,6 +99,12 @@ impl WhoseJson {
     }
 }
 
+impl VictimJson {
+    fn new(victim: &Victim) -> VictimJson {
+        VictimJson { pid: victim.pid, comm: String::from_utf8_lossy(&victim.comm).into_owned() }
+    }
+}
+
 impl ReportJson {
     /// Takes a report; `wall_usec` is how long the command ran.
     pub fn new(report: &Report, wall_usec: u64, notes: Vec<String>) -> ReportJson {
@@ -115,6 +128,7 @@ impl ReportJson {
                 file: oom.file,
                 limit_bytes: oom.limit_bytes,
                 kills: oom.kills,
+                victims: oom.victims.iter().map(VictimJson::new).collect(),
             }),
             too_many_tasks: report.too_many_tasks.as_ref().map(|tasks| TasksJson {
                 whose: WhoseJson::new(&tasks.whose),

@@ -13,6 +13,7 @@ pub mod cred;
 pub mod dir;
 pub mod error;
 pub mod inside;
+pub mod kmsg;
 pub mod mount;
 pub mod netlink;
 pub mod nsfs;

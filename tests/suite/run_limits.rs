@@ -175,6 +175,13 @@ fn own_memory() {
     assert!(oom.limit_bytes == Some(20 << 20) && oom.kills >= 1, "{report:?}");
     assert!(report.memory_peak_bytes.is_none_or(|peak| peak <= 20 << 20), "{report:?}");
     assert!(report::notes(&report, false)[0].contains("(20M) of nsx-box was reached"), "{report:?}");
+    // The log tells paths as those outside of every cgroup namespace see them.
+    let initial =
+        std::fs::read_link("/proc/self/ns/cgroup").expect("a link") == std::path::Path::new("cgroup:[4026531835]");
+    let is_told = initial && std::fs::File::open("/dev/kmsg").is_ok();
+    let names: Vec<&[u8]> = oom.victims.iter().map(|victim| &victim.comm[..]).collect();
+    // With memory.oom.group others die, too; the first to be chosen is named.
+    assert_eq!(names, if is_told { vec![b"dd"] } else { Vec::new() }, "{report:?}");
 }
 
 /// Whose owner is inside: limits hold from above, what v1 counts where a process is is found, and all is removed.

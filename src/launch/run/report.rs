@@ -6,9 +6,11 @@
 
 mod counters;
 mod notes;
+mod victims;
 
 pub use counters::Baseline;
 pub use notes::notes;
+pub use victims::Victim;
 
 use counters::{Level, keyed, keyed_here, number, number_inside, text};
 
@@ -40,6 +42,8 @@ pub struct Oom {
     pub limit_bytes: Option<u64>,
     /// How many processes were killed.
     pub kills: u64,
+    /// Which, as far as the kernel's log can be read and has said it; not more than `kills`.
+    pub victims: Vec<Victim>,
     /// What the hierarchy is called.
     pub hierarchy: String,
 }
@@ -134,6 +138,9 @@ pub fn read(made: &Made, before: &Baseline, usage: Usage, killed: bool) -> Repor
         let above: Vec<&Level> = before.of(index).collect();
         if has(Controller::Memory) {
             memory(group, &above, killed, &mut report);
+            if let Some(oom) = &mut report.oom {
+                oom.victims = victims::victims(&group.path, before.at, oom.kills);
+            }
         }
         if has(Controller::Pids) {
             tasks(group, &above, &mut report);
@@ -165,7 +172,7 @@ fn memory(group: &MadeGroup, above: &[&Level], killed: bool, report: &mut Report
 fn oom_v2(group: &MadeGroup, above: &[&Level], killed: bool, report: &mut Report) -> Option<Oom> {
     let oom = |whose, limit_bytes, kills| {
         let hierarchy = group.label.clone();
-        Some(Oom { whose, file: "memory.max", limit_bytes, kills, hierarchy })
+        Some(Oom { whose, file: "memory.max", limit_bytes, kills, victims: Vec::new(), hierarchy })
     };
     let events = text(group, c"memory.events");
     let kills = events.as_deref().and_then(|events| parse::keyed(events, "oom_kill"));
@@ -199,7 +206,7 @@ fn oom_v1(group: &MadeGroup, above: &[&Level]) -> Option<Oom> {
     let kills = keyed_here(group, c"memory.oom_control", "oom_kill").filter(|kills| *kills > 0)?;
     let oom = |whose, file, limit_bytes| {
         let hierarchy = group.label.clone();
-        Some(Oom { whose, file, limit_bytes, kills, hierarchy })
+        Some(Oom { whose, file, limit_bytes, kills, victims: Vec::new(), hierarchy })
     };
     let own = || Whose::Own(group.path.clone());
     if number_inside(group, c"memory.failcnt").is_some_and(|hits| hits > 0) {

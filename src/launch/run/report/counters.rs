@@ -2,12 +2,13 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use super::super::limits::{Made, MadeGroup};
 use crate::cgroup::at::parent_path;
 use crate::cgroup::{Throttling, parse};
 use crate::model::cgroup::{Bandwidth, Controller, Limit, Version};
-use crate::sys::dir;
+use crate::sys::{dir, kmsg};
 
 /// No file that is read here is longer.
 const MOST_BYTES: usize = 64 << 10;
@@ -132,6 +133,8 @@ impl Level {
 pub struct Baseline {
     /// The nearest first.
     levels: Vec<Level>,
+    /// When: [`kmsg::now`].
+    pub(super) at: Duration,
 }
 
 impl Baseline {
@@ -145,7 +148,7 @@ impl Baseline {
                 next = parent_path(path).zip(above);
             }
         }
-        Baseline { levels }
+        Baseline { levels, at: kmsg::now() }
     }
 
     /// Returns those above one of the sandbox's cgroups, the nearest first.

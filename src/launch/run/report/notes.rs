@@ -1,6 +1,6 @@
 //! The sentences that a user is told of what became of a sandbox. Pure.
 
-use super::{Oom, Report, Throttled, TooManyTasks, Whose};
+use super::{Oom, Report, Throttled, TooManyTasks, Victim, Whose};
 use crate::cgroup::at::base_name;
 use crate::model::cgroup::{Limit, size};
 
@@ -32,11 +32,24 @@ fn of_memory(oom: &Oom, killed: bool) -> String {
         (false, 1) => "1 process was killed by the OOM killer".to_owned(),
         (false, kills) => format!("{kills} processes were killed by the OOM killer"),
     };
+    let who = who + &named(&oom.victims, oom.kills);
     match (name(&oom.whose), oom.limit_bytes) {
         (Some(whose), Some(bytes)) => format!("{who}: {} ({}) of {whose} was reached", oom.file, size(bytes)),
         (Some(whose), None) => format!("{who}: {} of {whose} was reached", oom.file),
         (None, _) => format!("{who}: no limit that can be seen was reached, so memory of the host was short"),
     }
+}
+
+/// Names those that were killed, if they are known, and not more of them than a reader wants. With memory.oom.group only one was chosen.
+fn named(victims: &[Victim], kills: u64) -> String {
+    const MOST: usize = 3;
+    let one = |victim: &Victim| format!("{}, pid {}", String::from_utf8_lossy(&victim.comm).escape_debug(), victim.pid);
+    let mut names: Vec<String> = victims.iter().take(MOST).map(one).collect();
+    if victims.len() > MOST {
+        names.push("…".to_owned());
+    }
+    let chosen = if (victims.len() as u64) < kills { "chosen: " } else { "" };
+    if names.is_empty() { String::new() } else { format!(" ({chosen}{})", names.join("; ")) }
 }
 
 fn of_tasks(tasks: &TooManyTasks) -> String {
@@ -67,7 +80,8 @@ mod tests {
     use crate::model::cgroup::Bandwidth;
 
     fn oom(whose: Whose, limit_bytes: Option<u64>, kills: u64) -> Report {
-        let oom = Oom { whose, file: "memory.max", limit_bytes, kills, hierarchy: "v2".to_owned() };
+        let victims = (1..=kills.min(4) as u32).map(|pid| Victim { pid, comm: b"d\x1bd".to_vec() }).collect();
+        let oom = Oom { whose, file: "memory.max", limit_bytes, kills, victims, hierarchy: "v2".to_owned() };
         Report { oom: Some(oom), ..Report::default() }
     }
 
@@ -76,21 +90,25 @@ mod tests {
         let own = || Whose::Own(b"/a/nsx-web".to_vec());
         let above = || Whose::Above(b"/a\x1b".to_vec());
         for (report, killed, sentence) in [
-            (oom(own(), Some(64 << 20), 1), true, "killed by the OOM killer: memory.max (64M) of nsx-web was reached"),
+            (
+                oom(own(), Some(64 << 20), 1),
+                true,
+                "killed by the OOM killer (d\\u{1b}d, pid 1): memory.max (64M) of nsx-web was reached",
+            ),
             (
                 oom(above(), Some(64 << 20), 2),
                 true,
-                "killed by the OOM killer, 2 processes in all: memory.max (64M) of /a\\u{1b}, which is above, was reached",
+                "killed by the OOM killer, 2 processes in all (d\\u{1b}d, pid 1; d\\u{1b}d, pid 2): memory.max (64M) of /a\\u{1b}, which is above, was reached",
             ),
             (
-                oom(Whose::Below(b"/nsx-web".to_vec()), None, 3),
+                oom(Whose::Below(b"/nsx-web".to_vec()), None, 5),
                 false,
-                "3 processes were killed by the OOM killer: memory.max of a cgroup below nsx-web was reached",
+                "5 processes were killed by the OOM killer (chosen: d\\u{1b}d, pid 1; d\\u{1b}d, pid 2; d\\u{1b}d, pid 3; …): memory.max of a cgroup below nsx-web was reached",
             ),
             (
                 oom(Whose::Nobody, None, 1),
                 false,
-                "1 process was killed by the OOM killer: no limit that can be seen was reached, so memory of the host was short",
+                "1 process was killed by the OOM killer (d\\u{1b}d, pid 1): no limit that can be seen was reached, so memory of the host was short",
             ),
             (
                 Report {
