@@ -325,10 +325,11 @@ impl Program {
         self.here() - 1
     }
 
-    /// Becomes another program: execve(2). Where it fails the list goes on.
+    /// Becomes another program: execve(2). Where it fails and the list goes on, that there is no such program is not reported.
     pub fn exec(&mut self, path: &CString, arguments: Strings, environment: Strings, otherwise: Otherwise) {
         let args = [self.text(path), Arg::Data(arguments.0), Arg::Data(environment.0)];
-        self.add(|| Call::Execve(path.to_bytes().to_vec()), libc::SYS_execve, &args, otherwise);
+        let flags = Program::flags_of_exec(otherwise);
+        self.push(|| Call::Execve(path.to_bytes().to_vec()), libc::SYS_execve, &args, flags);
     }
 
     /// As [`Program::exec`], and nothing is said where it fails.

@@ -176,6 +176,13 @@ impl Program {
         }
     }
 
+    /// Those of one execve(2) of several, one for each place of PATH: of a place where no program is, nothing is said. That of the last
+    /// place, which ends the list, is always told.
+    pub(super) fn flags_of_exec(otherwise: Otherwise) -> u64 {
+        let quiet = if otherwise == Otherwise::Stop { 0 } else { stub::UNLESS_ABSENT };
+        Program::flags(otherwise) | quiet
+    }
+
     pub(super) fn flags(otherwise: Otherwise) -> u64 {
         match otherwise {
             Otherwise::Stop => 0,
@@ -356,7 +363,9 @@ impl Program {
                 if flags & stub::CONTINUE == 0 {
                     return Err(failure);
                 }
-                tell(failure);
+                if flags & stub::UNLESS_ABSENT == 0 || errno != Errno::ENOENT {
+                    tell(failure);
+                }
                 let target = (flags >> 32) as usize;
                 if target != 0 {
                     place = target;

@@ -369,7 +369,9 @@ pub(crate) mod tests {
         let text = |text: &str| std::ffi::CString::new(text).expect("no NUL");
         let arguments = program.strings(&[text("sh"), text("-c"), text("exit $CODE")]);
         let environment = program.strings(&[text("CODE=42")]);
+        // Nothing is said of what is not there.
         program.exec(&text("/nsx/sh"), arguments, environment, Otherwise::GoOn);
+        program.exec(&text("/"), arguments, environment, Otherwise::GoOn);
         program.exec(&text("/bin/sh"), arguments, environment, Otherwise::Stop);
         let parent = program.here();
         program.patch(fork, parent);
@@ -381,7 +383,7 @@ pub(crate) mod tests {
         drop(write);
         let mut all: Vec<Report> = (0..2).filter_map(|_| read_report(read.as_fd()).expect("a pipe")).collect();
         all.sort_by_key(|report| matches!(report, Report::Failed(..)));
-        let [Report::Forked(0, child), Report::Failed(1, Errno::ENOENT)] = all[..] else { panic!("{all:?}") };
+        let [Report::Forked(0, child), Report::Failed(2, Errno::EACCES)] = all[..] else { panic!("{all:?}") };
         let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).expect("our child");
         assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 42)), "{status:?}");
         drop(hold);

@@ -1,4 +1,4 @@
-//! The stub: a program of some 330 bytes that makes the system calls of a [`Program`](super::program::Program), one after the other.
+//! The stub: a program of some 420 bytes that makes the system calls of a [`Program`](super::program::Program), one after the other.
 //!
 //! It is what enters a target in nsx's place. A process that a target can see must not be nsx: whoever may look at `/proc/PID/exe` there
 //! could keep the file open and overwrite it once nsx has ended, and an interpreter line `#!/proc/self/exe` would run nsx inside. The stub
@@ -46,6 +46,8 @@ pub(super) const UNTOLD: u64 = 1 << 11;
 
 /// The record whose index is in the upper half is for `ENOEXEC` alone, of which nothing is said; other failures know no such record.
 pub(super) const IF_NOEXEC: u64 = 1 << 11;
+/// Say nothing of `ENOENT`: of most places in PATH nobody wants to hear, and each report wakes whoever waits for it.
+pub(super) const UNLESS_ABSENT: u64 = 1 << 12;
 
 /// How many bytes a record has: the number of the call, six arguments, flags.
 pub(super) const RECORD: usize = 64;
@@ -126,7 +128,11 @@ std::arch::global_asm!(
     "13: mov r13d, r13d",
     "14: test r13d, {quiet}",
     "jnz 9f",
-    "call 20f",
+    "test r13d, {unless_absent}",
+    "jz 25f",
+    "cmp rax, -{enoent}",
+    "je 9f",
+    "25: call 20f",
     "9: test r13d, {go_on}",
     "jz 22f",
     "shr r13, 32",
@@ -166,6 +172,8 @@ std::arch::global_asm!(
     copy = const COPY,
     if_noexec = const IF_NOEXEC,
     enoexec = const libc::ENOEXEC,
+    unless_absent = const UNLESS_ABSENT,
+    enoent = const libc::ENOENT,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,
@@ -248,7 +256,11 @@ std::arch::global_asm!(
     "15: mov w23, w23",
     "14: tst x23, #{quiet}",
     "b.ne 9f",
-    "bl 20f",
+    "tst x23, #{unless_absent}",
+    "b.eq 25f",
+    "cmn x0, #{enoent}",
+    "b.eq 9f",
+    "25: bl 20f",
     "9: tst x23, #{go_on}",
     "b.eq 22f",
     "lsr x24, x23, #32",
@@ -289,6 +301,8 @@ std::arch::global_asm!(
     copy = const COPY,
     if_noexec = const IF_NOEXEC,
     enoexec = const libc::ENOEXEC,
+    unless_absent = const UNLESS_ABSENT,
+    enoent = const libc::ENOENT,
     store = const STORE,
     absolute = const ABSOLUTE,
     clone = const CLONE,

@@ -389,7 +389,7 @@ impl Program {
     }
 
     /// Becomes another program: execve(2). Where the kernel knows no such format, as it does of a script without an interpreter line, it goes
-    /// on where [`Program::patch`] says; other failures are as `otherwise` has it.
+    /// on where [`Program::patch`] says; other failures are as [`Program::exec`] has them.
     pub fn exec_or_interpret(
         &mut self,
         path: &CString,
@@ -399,7 +399,7 @@ impl Program {
     ) -> usize {
         let at = self.here();
         let args = [self.text(path), Arg::Data(words.0), Arg::Data(environment.0)];
-        let flags = Program::flags(otherwise) | stub::IF_NOEXEC;
+        let flags = Program::flags_of_exec(otherwise) | stub::IF_NOEXEC;
         self.push(|| Call::Execve(path.to_bytes().to_vec()), libc::SYS_execve, &args, flags);
         at
     }
