@@ -17,7 +17,12 @@ pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
     let name = error.name.as_deref()?;
     match error.error.errno {
         Errno::EACCES => {
-            Some(format!("it takes permission to execute, on a mount without noexec: ls -l {name}; findmnt -T {name}"))
+            // Where it was found on PATH.
+            let path = match &error.error.call {
+                Call::Execve(path) => String::from_utf8_lossy(path),
+                _ => name.into(),
+            };
+            Some(format!("it takes permission to execute, on a mount without noexec: ls -l {path}; findmnt -T {path}"))
         }
         Errno::ENOENT if name.contains('/') => {
             Some(format!("it is not there, or its interpreter is not: head -n 1 {name}; readelf -l {name}"))
@@ -339,16 +344,11 @@ mod tests {
         for (name, errno, other_root, start) in [
             (Some("sh"), Errno::ENOENT, true, "--tools runs the host's programs"),
             (None, Errno::ENOENT, true, "--tools runs the host's programs"),
-            (
-                Some("/x/y"),
-                Errno::EACCES,
-                false,
-                "it takes permission to execute, on a mount without noexec: ls -l /x/y",
-            ),
+            (Some("y"), Errno::EACCES, false, "it takes permission to execute, on a mount without noexec: ls -l /x/y"),
             (Some("/x/y"), Errno::ENOENT, false, "it is not there, or its interpreter is not: head -n 1 /x/y"),
             (Some("sh"), Errno::ENOENT, false, ""),
         ] {
-            let error = SysError::new(Call::Execve(b"/x".to_vec()), errno);
+            let error = SysError::new(Call::Execve(b"/x/y".to_vec()), errno);
             let place = if other_root { " in the target's root directory" } else { "" };
             let error = NotExecuted { name: name.map(str::to_owned), error, place };
             let given = not_executed(&error).unwrap_or_default();
