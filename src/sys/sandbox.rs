@@ -6,33 +6,14 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use super::calls::mounts::MountAttributes;
+use super::calls::mounts::{MountAttributes, OPEN_TREE_NAMESPACE};
 use super::error::{Call, Errno, SysError, last, retry};
 use super::spawn::Report;
-
-const SYS_OPEN_TREE: libc::c_long = 428;
-const SYS_MOVE_MOUNT: libc::c_long = 429;
-const SYS_FSOPEN: libc::c_long = 430;
-const SYS_CLONE3: libc::c_long = 435;
-const SYS_MOUNT_SETATTR: libc::c_long = 442;
-
-const AT_RECURSIVE: libc::c_int = 0x8000;
-/// Of Linux 7.0, include/uapi/linux/mount.h.
-const OPEN_TREE_NAMESPACE: libc::c_int = 2;
-
-/// `struct mount_attr`, 32 bytes.
-#[repr(C)]
-struct MountAttr {
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    userns_fd: u64,
-}
 
 /// Says whether there is clone3(2): a filter may refuse it, so that C libraries fall back to clone(2).
 pub fn has_clone3() -> bool {
     // SAFETY: a size of nothing is refused before anything is read.
-    let answer = unsafe { libc::syscall(SYS_CLONE3, std::ptr::null::<u64>(), 0) };
+    let answer = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u64>(), 0) };
     answer == -1 && Errno::last() == Errno::EINVAL
 }
 
@@ -50,7 +31,7 @@ pub fn has_openat2() -> bool {
 pub fn has_tree_namespaces() -> bool {
     let flags = OPEN_TREE_NAMESPACE | libc::O_CLOEXEC;
     // SAFETY: the path ends with NUL, and there is no such descriptor: flags that are known lead to `EBADF`.
-    let answer = unsafe { libc::syscall(SYS_OPEN_TREE, -1, c"".as_ptr(), flags | libc::AT_EMPTY_PATH) };
+    let answer = unsafe { libc::syscall(libc::SYS_open_tree, -1, c"".as_ptr(), flags | libc::AT_EMPTY_PATH) };
     answer == -1 && Errno::last() == Errno::EBADF
 }
 
@@ -60,18 +41,20 @@ pub fn missing_mount_call() -> Option<&'static str> {
     let empty = c"".as_ptr();
     // SAFETY: flags that nobody knows are refused before anything else is looked at, or the caller is, for want of privilege.
     unsafe {
-        if libc::syscall(SYS_OPEN_TREE, -1, empty, !0u32) == -1 && absent(&[Errno::ENOSYS, Errno::EPERM]) {
+        if libc::syscall(libc::SYS_open_tree, -1, empty, !0u32) == -1 && absent(&[Errno::ENOSYS, Errno::EPERM]) {
             return Some("open_tree");
         }
         let none = std::ptr::null::<u64>();
-        if libc::syscall(SYS_MOUNT_SETATTR, -1, empty, !0u32, none, 0) == -1 && absent(&[Errno::ENOSYS, Errno::EPERM]) {
+        if libc::syscall(libc::SYS_mount_setattr, -1, empty, !0u32, none, 0) == -1
+            && absent(&[Errno::ENOSYS, Errno::EPERM])
+        {
             return Some("mount_setattr");
         }
         // These ask for privilege first, which the caller may get only later.
-        if libc::syscall(SYS_MOVE_MOUNT, -1, empty, -1, empty, !0u32) == -1 && absent(&[Errno::ENOSYS]) {
+        if libc::syscall(libc::SYS_move_mount, -1, empty, -1, empty, !0u32) == -1 && absent(&[Errno::ENOSYS]) {
             return Some("move_mount");
         }
-        if libc::syscall(SYS_FSOPEN, empty, !0u32) == -1 && absent(&[Errno::ENOSYS]) {
+        if libc::syscall(libc::SYS_fsopen, empty, !0u32) == -1 && absent(&[Errno::ENOSYS]) {
             return Some("fsopen");
         }
     }
@@ -87,15 +70,15 @@ pub fn missing_mount_call() -> Option<&'static str> {
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN, `ENOENT`, `EACCES`.
 pub fn copy_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd, SysError> {
-    const OPEN_TREE_CLONE: libc::c_int = 1;
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | AT_RECURSIVE;
+    let flags = libc::OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | libc::AT_RECURSIVE as libc::c_uint;
     // SAFETY: `path` ends with NUL.
-    let fd = retry(|| unsafe { libc::syscall(SYS_OPEN_TREE, libc::AT_FDCWD, path.as_ptr(), flags) })
+    let fd = retry(|| unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
         .map_err(|errno| SysError::new(Call::OpenTree(path.to_bytes().to_vec()), errno))?;
     // SAFETY: the kernel has just handed out `fd`; nobody else owns it.
     let tree = unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) };
-    let attributes = MountAttr { set: attributes.bits(), clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
-    set_attributes(&tree, libc::AT_EMPTY_PATH | AT_RECURSIVE, &attributes)?;
+    let attributes =
+        libc::mount_attr { attr_set: attributes.bits(), attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    set_attributes(&tree, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, &attributes)?;
     Ok(tree)
 }
 
@@ -108,22 +91,22 @@ pub fn copy_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd, Sy
 /// # Errors
 /// `EINVAL` where the file system cannot, `EPERM` without CAP_SYS_ADMIN in its user namespace.
 pub fn map_owners(tree: &OwnedFd, user_namespace: BorrowedFd<'_>) -> Result<(), SysError> {
-    const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
     let fd = user_namespace.as_raw_fd().unsigned_abs();
-    let attributes = MountAttr { set: MOUNT_ATTR_IDMAP, clear: 0, propagation: 0, userns_fd: fd.into() };
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: fd.into() };
     set_attributes(tree, libc::AT_EMPTY_PATH, &attributes)
 }
 
-fn set_attributes(tree: &OwnedFd, flags: libc::c_int, attributes: &MountAttr) -> Result<(), SysError> {
+fn set_attributes(tree: &OwnedFd, flags: libc::c_int, attributes: &libc::mount_attr) -> Result<(), SysError> {
     // SAFETY: the structure is as long as is said, and lives through the call.
     let answer = unsafe {
         libc::syscall(
-            SYS_MOUNT_SETATTR,
+            libc::SYS_mount_setattr,
             tree.as_raw_fd(),
             c"".as_ptr(),
             flags,
             std::ptr::from_ref(attributes),
-            size_of::<MountAttr>(),
+            size_of_val(attributes),
         )
     };
     match answer {
@@ -201,8 +184,12 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, Errno> {
                     message.sender = Some(credentials.pid).filter(|pid| *pid > 0);
                 }
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
-                    let fd = data.cast::<libc::c_int>().read_unaligned();
-                    message.descriptor = Some(OwnedFd::from_raw_fd(fd));
+                    let count = ((*next).cmsg_len as usize - libc::CMSG_LEN(0) as usize) / size_of::<libc::c_int>();
+                    for place in 0..count {
+                        let fd = data.cast::<libc::c_int>().add(place).read_unaligned();
+                        // One is enough; all are owned, so that none stays open.
+                        message.descriptor.get_or_insert(OwnedFd::from_raw_fd(fd));
+                    }
                 }
                 _ => {}
             }

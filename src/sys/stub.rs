@@ -43,11 +43,36 @@ pub(super) const LOAD_SECOND: u64 = 1 << 9;
 pub(super) const LOAD_THIRD: u64 = 1 << 10;
 /// The call is clone(2), and nobody wants to hear the pid: a report wakes whoever waits for it.
 pub(super) const UNTOLD: u64 = 1 << 11;
-
 /// The record whose index is in the upper half is for `ENOEXEC` alone, of which nothing is said; other failures know no such record.
-pub(super) const IF_NOEXEC: u64 = 1 << 11;
+pub(super) const IF_NOEXEC: u64 = 1 << 12;
 /// Say nothing of `ENOENT`: of most places in PATH nobody wants to hear, and each report wakes whoever waits for it.
-pub(super) const UNLESS_ABSENT: u64 = 1 << 12;
+pub(super) const UNLESS_ABSENT: u64 = 1 << 13;
+
+/// All of them: no two are one bit, and they stay below what a slot or an index takes.
+const FLAGS: [u64; 14] = [
+    CONTINUE,
+    CLONE,
+    STORE,
+    LOAD,
+    LOAD_NEGATED,
+    ABSOLUTE,
+    QUIET,
+    COMPARE,
+    COPY,
+    LOAD_SECOND,
+    LOAD_THIRD,
+    UNTOLD,
+    IF_NOEXEC,
+    UNLESS_ABSENT,
+];
+const _: () = {
+    let (mut place, mut seen) = (0, 0);
+    while place < FLAGS.len() {
+        assert!(seen & FLAGS[place] == 0 && FLAGS[place] < 1 << 16);
+        seen |= FLAGS[place];
+        place += 1;
+    }
+};
 
 /// How many bytes a record has: the number of the call, six arguments, flags.
 pub(super) const RECORD: usize = 64;
@@ -317,7 +342,7 @@ std::arch::global_asm!(
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!(
-    "sys/stub.rs has no stub for this architecture: it is 60 lines of assembly that nsx enters targets with"
+    "sys/stub.rs has no stub for this architecture: it is a hundred lines of assembly that nsx enters targets and makes sandboxes with"
 );
 
 unsafe extern "C" {

@@ -11,9 +11,6 @@ use crate::sys::error::Call;
 use crate::sys::program::{Arg, Otherwise, Program, Slot, Strings};
 use crate::sys::stub;
 
-/// The system call number of clone3(2), the same on all architectures.
-const SYS_CLONE3: libc::c_long = 435;
-
 /// The `CLONE_NEW…` flags of kinds, as text.
 pub(in crate::sys) fn clone_names(kinds: KindSet) -> String {
     let names: Vec<String> = kinds
@@ -65,7 +62,7 @@ impl Program {
         let at = self.here();
         let into = if cgroup.is_some() { "|CLONE_INTO_CGROUP" } else { "" };
         let text = || format!("{}|CLONE_PARENT|CLONE_PIDFD{into}", clone_names(kinds));
-        self.build("clone3", text, SYS_CLONE3, &args, stub::CLONE | Slot::FIRST.kept());
+        self.build("clone3", text, libc::SYS_clone3, &args, stub::CLONE | Slot::FIRST.kept());
         at
     }
 

@@ -3,20 +3,16 @@
 //! Trees of mounts are taken first, while their sources are in sight, and attached later: until then nobody sees them. Not here: in which
 //! order that makes sense (`launch::run`). See mount(2), open_tree(2), fsopen(2), mount_setattr(2), pivot_root(2).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 
 use crate::sys::error::Call;
 use crate::sys::program::{Arg, Otherwise, Program, Slot};
 use crate::sys::stub;
 
-/// System call numbers of the mount API, the same on all architectures.
-const SYS_OPEN_TREE: libc::c_long = 428;
-const SYS_MOVE_MOUNT: libc::c_long = 429;
-const SYS_FSOPEN: libc::c_long = 430;
-const SYS_FSCONFIG: libc::c_long = 431;
-const SYS_FSMOUNT: libc::c_long = 432;
-const SYS_MOUNT_SETATTR: libc::c_long = 442;
+const AT_RECURSIVE: i64 = libc::AT_RECURSIVE as i64;
+/// Of Linux 7.0, include/uapi/linux/mount.h.
+pub(in crate::sys) const OPEN_TREE_NAMESPACE: libc::c_int = 2;
 
 /// Attributes of a mount, see mount_setattr(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,12 +75,11 @@ impl Program {
     /// # Kernel
     /// Linux 5.2.
     pub fn open_tree(&mut self, path: &CString, recursive: bool, slot: Slot, otherwise: Otherwise) {
-        const OPEN_TREE_CLONE: i64 = 1;
-        const AT_RECURSIVE: i64 = 0x8000;
-        let flags = OPEN_TREE_CLONE | i64::from(libc::O_CLOEXEC) | if recursive { AT_RECURSIVE } else { 0 };
+        let flags =
+            i64::from(libc::OPEN_TREE_CLONE) | i64::from(libc::O_CLOEXEC) | if recursive { AT_RECURSIVE } else { 0 };
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.text(path), Arg::Number(flags)];
         let text = || format!("{}, OPEN_TREE_CLONE{}", shown(path), if recursive { "|AT_RECURSIVE" } else { "" });
-        self.build("open_tree", text, SYS_OPEN_TREE, &args, Program::flags(otherwise) | slot.kept());
+        self.build("open_tree", text, libc::SYS_open_tree, &args, Program::flags(otherwise) | slot.kept());
     }
 
     /// Changes the attributes of a tree of mounts, and has nothing spread to or from it: mount_setattr(2) with `AT_RECURSIVE`.
@@ -92,7 +87,6 @@ impl Program {
     /// # Kernel
     /// Linux 5.12.
     pub fn set_attributes(&mut self, tree: Slot, attributes: MountAttributes) {
-        const AT_RECURSIVE: i64 = 0x8000;
         let words = [attributes.bits(), 0, libc::MS_PRIVATE, 0];
         let args = [
             Arg::Word(tree),
@@ -102,7 +96,7 @@ impl Program {
             Arg::Number(size_of_val(&words) as i64),
         ];
         let text = || format!("AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
-        self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, stub::LOAD);
+        self.build("mount_setattr", text, libc::SYS_mount_setattr, &args, stub::LOAD);
     }
 
     /// Makes a file system that nobody sees before it is attached, with an option: fsopen(2), fsconfig(2), fsmount(2).
@@ -128,41 +122,50 @@ impl Program {
             Otherwise::GoOn => Program::flags(Otherwise::GoTo(first + 4 + usize::from(option.is_some()))),
         };
         let args = [self.text(kind), Arg::Number(FSOPEN_CLOEXEC)];
-        self.build("fsopen", || shown(kind), SYS_FSOPEN, &args, flags | Slot::FIRST.kept());
+        self.build("fsopen", || shown(kind), libc::SYS_fsopen, &args, flags | Slot::FIRST.kept());
         let none = Arg::Number(0);
         if let Some((key, value)) = option {
             let args =
                 [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_SET_STRING), self.text(key), self.text(value), none];
             let text = || format!("FSCONFIG_SET_STRING, {}, {}", shown(key), shown(value));
-            self.build("fsconfig", text, SYS_FSCONFIG, &args, flags | stub::LOAD);
+            self.build("fsconfig", text, libc::SYS_fsconfig, &args, flags | stub::LOAD);
         }
         let args = [Arg::Word(Slot::FIRST), Arg::Number(FSCONFIG_CMD_CREATE), none, none, none];
-        self.build("fsconfig", || "FSCONFIG_CMD_CREATE".into(), SYS_FSCONFIG, &args, flags | stub::LOAD);
+        self.build("fsconfig", || "FSCONFIG_CMD_CREATE".into(), libc::SYS_fsconfig, &args, flags | stub::LOAD);
         let args = [Arg::Word(Slot::FIRST), Arg::Number(FSMOUNT_CLOEXEC), Arg::Number(attributes.bits() as i64)];
         let text = || attributes.names("MOUNT_ATTR_", "|");
-        self.build("fsmount", text, SYS_FSMOUNT, &args, flags | stub::LOAD | slot.kept());
+        self.build("fsmount", text, libc::SYS_fsmount, &args, flags | stub::LOAD | slot.kept());
         self.close_slot(Slot::FIRST);
     }
 
     /// Attaches a tree of mounts at a path: move_mount(2). One that a slot holds is closed.
     pub fn attach(&mut self, tree: MountTree<'_>, path: &CString, otherwise: Otherwise) {
-        let (from, flags) = match tree {
+        self.move_mount(tree, path, Program::flags(otherwise));
+        self.close_tree(tree);
+    }
+
+    /// Returns where a tree comes from as an argument, which is the first, and the flags that go with that.
+    fn of_tree(&mut self, tree: MountTree<'_>) -> (Arg, u64) {
+        match tree {
             MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
             MountTree::Fd(fd) => (self.fd(fd), 0),
-        };
+        }
+    }
+
+    fn move_mount(&mut self, tree: MountTree<'_>, path: &CStr, flags: u64) {
+        let (from, load) = self.of_tree(tree);
         let args = [
             from,
             self.bytes(b"\0"),
             Arg::Number(libc::AT_FDCWD.into()),
-            self.text(path),
+            self.bytes(path.to_bytes_with_nul()),
             Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
         ];
-        self.push(
-            || Call::MoveMount(path.to_bytes().to_vec()),
-            SYS_MOVE_MOUNT,
-            &args,
-            Program::flags(otherwise) | flags,
-        );
+        self.push(|| Call::MoveMount(path.to_bytes().to_vec()), libc::SYS_move_mount, &args, flags | load);
+    }
+
+    /// Closes a tree that a slot holds.
+    fn close_tree(&mut self, tree: MountTree<'_>) {
         if let MountTree::Slot(slot) = tree {
             self.close_slot(slot);
         }
@@ -174,12 +177,10 @@ impl Program {
     /// # Kernel
     /// Linux 7.0.
     pub fn enter_copy(&mut self) {
-        const OPEN_TREE_NAMESPACE: i64 = 2;
-        const AT_RECURSIVE: i64 = 0x8000;
-        let flags = OPEN_TREE_NAMESPACE | AT_RECURSIVE | i64::from(libc::O_CLOEXEC);
+        let flags = i64::from(OPEN_TREE_NAMESPACE) | AT_RECURSIVE | i64::from(libc::O_CLOEXEC);
         let args = [Arg::Number(libc::AT_FDCWD.into()), self.bytes(b"/\0"), Arg::Number(flags)];
         let text = || "/, OPEN_TREE_NAMESPACE|AT_RECURSIVE".to_owned();
-        self.build("open_tree", text, SYS_OPEN_TREE, &args, Slot::FIRST.kept());
+        self.build("open_tree", text, libc::SYS_open_tree, &args, Slot::FIRST.kept());
         let args = [Arg::Word(Slot::FIRST), Arg::Number(libc::CLONE_NEWNS.into())];
         self.build("setns", || "the copy, CLONE_NEWNS".to_owned(), libc::SYS_setns, &args, stub::LOAD);
         self.close_slot(Slot::FIRST);
@@ -188,7 +189,6 @@ impl Program {
 
     /// Changes the attributes of all mounts, as [`Program::set_attributes`] does those of a tree.
     pub fn set_attributes_of_all(&mut self, attributes: MountAttributes) {
-        const AT_RECURSIVE: i64 = 0x8000;
         let words = [attributes.bits(), 0, libc::MS_PRIVATE, 0];
         let args = [
             Arg::Number(libc::AT_FDCWD.into()),
@@ -198,33 +198,21 @@ impl Program {
             Arg::Number(size_of_val(&words) as i64),
         ];
         let text = || format!("/, AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
-        self.build("mount_setattr", text, SYS_MOUNT_SETATTR, &args, 0);
+        self.build("mount_setattr", text, libc::SYS_mount_setattr, &args, 0);
     }
 
     /// Makes a tree of mounts the root directory, and lets go of the old one: move_mount(2), fchdir(2), pivot_root(2), umount2(2). See
     /// pivot_root(2), "pivot_root(".", ".")", for why the old root is then found at `.`.
     pub fn change_root(&mut self, tree: MountTree<'_>) {
-        let (from, flags) = match tree {
-            MountTree::Slot(slot) => (Arg::Word(slot), stub::LOAD),
-            MountTree::Fd(fd) => (self.fd(fd), 0),
-        };
-        let args = [
-            from,
-            self.bytes(b"\0"),
-            Arg::Number(libc::AT_FDCWD.into()),
-            self.bytes(b"/\0"),
-            Arg::Number(libc::MOVE_MOUNT_F_EMPTY_PATH.into()),
-        ];
-        self.push(|| Call::MoveMount(b"/".to_vec()), SYS_MOVE_MOUNT, &args, flags);
-        self.push(|| Call::Fchdir("the new root".into()), libc::SYS_fchdir, &[from], flags);
+        self.move_mount(tree, c"/", 0);
+        let (from, load) = self.of_tree(tree);
+        self.push(|| Call::Fchdir("the new root".into()), libc::SYS_fchdir, &[from], load);
         let here = self.bytes(b".\0");
         self.build("pivot_root", || "., .".into(), libc::SYS_pivot_root, &[here, here], 0);
         let args = [here, Arg::Number(libc::MNT_DETACH.into())];
         self.build("umount2", || "., MNT_DETACH".into(), libc::SYS_umount2, &args, 0);
         self.chdir_root();
-        if let MountTree::Slot(slot) = tree {
-            self.close_slot(slot);
-        }
+        self.close_tree(tree);
     }
 
     /// Mounts a new file system: mount(2).
