@@ -12,7 +12,7 @@ use super::*;
 use crate::cgroup::change::Asked;
 use crate::cgroup::change::value::Value;
 use crate::launch::Timeout;
-use crate::launch::run::{Bind, Environment, Limits, NameOrId, Net, Rlimit, Root, TimeOffset, Tmpfs, User, UserNs};
+use crate::launch::run::{Bind, NameOrId, Net, Rlimit, Root, TimeOffset, Tmpfs, User, UserNs};
 use crate::model::{CapSet, KindSet, NsName};
 use crate::select::Target;
 
@@ -35,43 +35,12 @@ fn request(typed: &str) -> Result<RunRequest, String> {
     parse(words(typed))?.request().map_err(|error| error.to_string())
 }
 
-fn default() -> RunRequest {
-    RunRequest {
-        limits: Limits::default(),
-        userns: UserNs::Auto,
-        share: KindSet::NONE,
-        root: Root::Host { home: false },
-        binds: Vec::new(),
-        tmpfs: Vec::new(),
-        net: Net::None,
-        hostname: None,
-        user: None,
-        cap_add: CapSet::EMPTY,
-        cap_drop: CapSet::EMPTY,
-        no_new_privs: true,
-        seccomp: true,
-        mask: true,
-        rlimits: Vec::new(),
-        oom_score_adj: None,
-        time_offset: None,
-        environment: Environment::default(),
-        directory: None,
-        keep_fds: Vec::new(),
-        timeout: None,
-        init: true,
-        detach: false,
-        watched: false,
-        name: None,
-        command: Vec::new(),
-    }
-}
-
 type Change = fn(&mut RunRequest);
 
 /// Checks what is asked for by each line: the default request, changed.
 fn check(rows: &[(&str, Change)]) {
     for (typed, change) in rows {
-        let mut wanted = default();
+        let mut wanted = RunRequest::default();
         change(&mut wanted);
         let got = request(typed).unwrap_or_else(|error| panic!("{typed}: {error}"));
         assert_eq!(format!("{got:#?}"), format!("{wanted:#?}"), "{typed}");

@@ -197,3 +197,37 @@ pub struct RunRequest {
     /// The command and its arguments; none is a shell.
     pub command: Vec<OsString>,
 }
+
+impl Default for RunRequest {
+    /// Everything isolated, nothing limited, nothing of the host's shown but its root directory; and no command.
+    fn default() -> RunRequest {
+        RunRequest {
+            limits: Limits::default(),
+            userns: UserNs::Auto,
+            share: KindSet::NONE,
+            root: Root::Host { home: false },
+            binds: Vec::new(),
+            tmpfs: Vec::new(),
+            net: Net::None,
+            hostname: None,
+            user: None,
+            cap_add: CapSet::EMPTY,
+            cap_drop: CapSet::EMPTY,
+            no_new_privs: true,
+            seccomp: true,
+            mask: true,
+            rlimits: Vec::new(),
+            oom_score_adj: None,
+            time_offset: None,
+            environment: Environment::default(),
+            directory: None,
+            keep_fds: Vec::new(),
+            timeout: None,
+            init: true,
+            detach: false,
+            watched: false,
+            name: None,
+            command: Vec::new(),
+        }
+    }
+}

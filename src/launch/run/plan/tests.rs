@@ -1,39 +1,12 @@
 //! The order of the steps, as tables of what was asked for and what the host says.
 
 use super::*;
-use crate::launch::run::request::{Environment, Limits, TimeOffset, User};
 use crate::launch::run::request::{NameOrId, Rlimit};
+use crate::launch::run::request::{TimeOffset, User};
 use crate::launch::run::steps::{BindFacts, Sensitive, UserFacts};
 
 fn request() -> RunRequest {
-    RunRequest {
-        limits: Limits::default(),
-        userns: UserNs::Auto,
-        share: KindSet::NONE,
-        root: Root::Host { home: false },
-        binds: Vec::new(),
-        tmpfs: Vec::new(),
-        net: Net::None,
-        hostname: None,
-        user: None,
-        cap_add: CapSet::EMPTY,
-        cap_drop: CapSet::EMPTY,
-        no_new_privs: true,
-        seccomp: true,
-        mask: true,
-        rlimits: Vec::new(),
-        oom_score_adj: None,
-        time_offset: None,
-        environment: Environment::default(),
-        directory: None,
-        keep_fds: Vec::new(),
-        timeout: None,
-        init: true,
-        detach: false,
-        watched: false,
-        name: None,
-        command: vec!["true".into()],
-    }
+    RunRequest { command: vec!["true".into()], ..RunRequest::default() }
 }
 
 fn facts() -> Facts {
