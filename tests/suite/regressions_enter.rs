@@ -14,7 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::harness::enter::{Target, just_these};
-use super::harness::terminal::{Terminal, marked, state};
+use super::harness::processes::{marked, state};
+use super::harness::terminal::Terminal;
 use super::harness::{Module, Need, Place, child_of, fails, held::Held, inode_of, nsx, output, test, text};
 
 const TREE: &[Need] = &[Need::Root, Need::Tool("mount")];

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::harness::cgroup::Own;
 use super::harness::group::AS_USER;
-use super::harness::terminal::until_so;
+use super::harness::processes::until_so;
 use super::harness::{Module, Need, Place, nsx, nsx_path, output, test, text};
 
 pub fn module() -> Module {

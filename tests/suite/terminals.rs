@@ -1,16 +1,15 @@
 //! nsx enter on a terminal: job control, sizes, settings, pipelines, and whose terminal the command has.
 //!
-//! What a hostile command does to a terminal is in `hostile_enter.rs`, signals that come from elsewhere are in `signals.rs`. What is
-//! waited for is never what was typed, because that is shown, too: `run-$((1+1))` is typed, and `run-2` is waited for. See pty(7),
-//! "Job control" in credentials(7).
+//! What a hostile command does to a terminal is in `hostile_enter.rs`, signals that come from elsewhere are in `signals.rs`; what is
+//! so with `nsx run`, too, is written in `harness/job_control.rs`. See pty(7), "Job control" in credentials(7).
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::libc::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 
-use super::harness::terminal::{CTRL_C, CTRL_D, CTRL_Z, Terminal, marked, state, until_so};
+use super::harness::job_control::{self, REPEAT, SHELL, SIZES};
+use super::harness::processes::{marked, new_mark, send, state, until_so};
+use super::harness::terminal::{CTRL_C, CTRL_D, CTRL_Z, Terminal};
 use super::harness::{Module, Need, Place, child_of, enter::Target, nsx, nsx_path, test};
 
 const BASH: &[Need] = &[Need::Tool("bash")];
@@ -52,136 +51,34 @@ fn enter(target: &Target, command: &[&str]) -> Command {
     nsx
 }
 
-/// A bash that asks for commands with `ask> ` and reads no files of anybody.
-const SHELL: [&str; 4] = ["bash", "--norc", "--noprofile", "--noediting"];
-
-/// A command that says `run-2`, and `<LINE>` for each line.
-const REPEAT: &str = "echo run-$((1+1)); while read line; do echo \"<$line>\"; done; echo over-$((1+1)); exit 5";
-
-fn signal(terminal: &Terminal, signal: Signal) {
-    kill(Pid::from_raw(terminal.child.id() as i32), signal).expect("nsx is there");
+/// nsx with a command in the target, on a terminal.
+fn on_a_terminal(target: &Target, command: &[&str]) -> Terminal {
+    Terminal::start(&mut enter(target, command))
 }
 
 fn shell_inside() {
-    let target = target();
-    let mut terminal = Terminal::start(enter(&target, &SHELL).env("PS1", "ask> "));
-    let greeting = terminal.until("ask> ");
-    assert!(!greeting.contains("job control"), "{greeting}");
-    for round in 0..3 {
-        terminal.keys(&format!("sh -c '{REPEAT}'\n"));
-        terminal.until("run-2");
-        terminal.keys(CTRL_Z);
-        terminal.until("Stopped");
-        terminal.until("ask> ");
-        // It is the job that has stopped, and nobody else.
-        assert_ne!(state(terminal.child.id()), Some('T'), "{round}");
-        terminal.keys("fg\n");
-        terminal.keys("one\n");
-        terminal.until("<one>");
-        terminal.keys(CTRL_C);
-        terminal.until("ask> ");
-        terminal.keys("echo code-$?-\n");
-        terminal.until("code-130-");
-        terminal.until("ask> ");
-    }
-    terminal.keys("exit 7\n");
-    assert_eq!(terminal.end().0.code(), Some(7));
+    job_control::shell_inside(Terminal::start(enter(&target(), &SHELL).env("PS1", "ask> ")));
 }
 
-/// nsx as a job of a shell on the caller's terminal.
 fn shell_outside() {
-    let target = target();
-    let [shell, options @ ..] = SHELL;
-    let mut terminal = Terminal::start(Command::new(shell).args(options).env("PS1", "ask> "));
-    terminal.until("ask> ");
-    let before = terminal.before.clone();
-    terminal.keys(&format!("{} sh -c '{REPEAT}'\n", words(&target)));
-    terminal.until("run-2");
-    for round in 0..3 {
-        terminal.keys(CTRL_Z);
-        terminal.until("Stopped");
-        terminal.until("ask> ");
-        assert_eq!(terminal.settings(), before, "{round}: those of the shell");
-        terminal.keys("fg\n");
-        terminal.keys("one\n");
-        terminal.until("<one>");
-    }
-    // In the background it goes on and cannot read; that stops nobody but those who try.
-    terminal.keys(CTRL_C);
-    terminal.until("ask> ");
-    terminal.keys("echo code-$?-\n");
-    terminal.until("code-130-");
-    assert_eq!(terminal.settings(), before);
-    terminal.keys("exit\n");
-    terminal.end();
+    job_control::shell_outside(&words(&target()));
 }
 
 fn stop() {
-    let target = target();
-    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", REPEAT]));
-    let before = terminal.before.clone();
-    terminal.until("run-2");
-    let nsx = terminal.child.id();
-    for round in 0..3 {
-        terminal.keys(CTRL_Z);
-        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
-        assert_eq!(terminal.settings(), before, "{round}: who comes next finds them as they were");
-        signal(&terminal, Signal::SIGCONT);
-        terminal.until_so("nsx goes on", |terminal| state(nsx) != Some('T') && !terminal.is_line_mode());
-        let text = format!("one{round}");
-        terminal.keys(&format!("{text}\n"));
-        terminal.until(&format!("<{text}>"));
-    }
-    terminal.keys(CTRL_D);
-    let (status, rest) = terminal.end();
-    assert!(status.code() == Some(5) && rest.contains("over-2"), "{status}: {rest}");
-    assert_eq!(terminal.settings(), before);
+    job_control::stopped_by_a_key(on_a_terminal(&target(), &["sh", "-c", REPEAT]));
 }
 
 fn keys_that_end() {
-    use std::os::unix::process::ExitStatusExt;
     let target = target();
-    let ready = "echo run-$((1+1)); exec cat";
-    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", ready]));
-    terminal.until("run-2");
-    terminal.keys("one\n");
-    // Once as it is typed, and once by cat.
-    terminal.until("one");
-    terminal.until("one");
-    terminal.keys(CTRL_D);
-    assert_eq!(terminal.end().0.code(), Some(0));
-    for (key, number) in [(CTRL_C, 2), ("\x1c", 3)] {
-        let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", ready]));
-        terminal.until("run-2");
-        terminal.keys(key);
-        // nsx dies of what the command has died of.
-        assert_eq!(terminal.end().0.signal(), Some(number), "{key:?}");
+    let start = || on_a_terminal(&target, &["sh", "-c", "echo run-$((1+1)); exec cat"]);
+    job_control::ended_by_its_input(start());
+    for (key, number) in [(CTRL_C, SIGINT), ("\x1c", SIGQUIT)] {
+        job_control::ended_by(start(), number, |terminal| terminal.keys(key));
     }
 }
 
 fn sizes() {
-    let target = target();
-    // A shell waits in `wait` because only that is cut short by a trap.
-    let script = "stty size
-        sleep 1000 </dev/null >/dev/null 2>&1 &
-        trap 'stty size' WINCH; trap 'kill $!; exit 4' USR1
-        echo run-$((1+1)); while :; do wait; done";
-    let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", script]));
-    terminal.until("33 77");
-    terminal.until("run-2");
-    for (lines, columns) in [(44, 88), (20, 100), (3, 5)] {
-        terminal.resize(lines, columns);
-        terminal.until(&format!("{lines} {columns}\r\n"));
-    }
-    // A change while nsx is stopped is seen when it goes on.
-    terminal.keys(CTRL_Z);
-    let nsx = terminal.child.id();
-    terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
-    terminal.resize(55, 66);
-    signal(&terminal, Signal::SIGCONT);
-    terminal.until("55 66");
-    signal(&terminal, Signal::SIGUSR1);
-    assert_eq!(terminal.end().0.code(), Some(4));
+    job_control::sizes(on_a_terminal(&target(), &["sh", "-c", SIZES]));
 }
 
 fn settings() {
@@ -194,23 +91,15 @@ fn settings() {
         (&["/etc/passwd"], 126),
         (&["--wdns=/nsx-test-none", "true"], 125),
     ] {
-        let mut terminal = Terminal::start(&mut enter(&target, command));
-        let (status, rest) = terminal.end();
-        assert_eq!(status.code(), Some(code), "{command:?}: {rest}");
-        assert_eq!(terminal.settings(), terminal.before, "{command:?}");
+        job_control::settings_come_back(on_a_terminal(&target, command), code, &format!("{command:?}"));
     }
 }
 
 fn settings_after_signal() {
-    use std::os::unix::process::ExitStatusExt;
     let target = target();
-    for number in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
-        let mut terminal = Terminal::start(&mut enter(&target, &["sh", "-c", "echo run-$((1+1)); exec sleep 1000"]));
-        terminal.until("run-2");
-        assert!(!terminal.is_line_mode(), "keys go to the command as they are");
-        signal(&terminal, number);
-        assert_eq!(terminal.end().0.signal(), Some(number as i32));
-        assert_eq!(terminal.settings(), terminal.before, "{number}");
+    for number in [SIGTERM, SIGHUP, SIGINT] {
+        let terminal = on_a_terminal(&target, &["sh", "-c", "echo run-$((1+1)); exec sleep 1000"]);
+        job_control::ended_by(terminal, number, |terminal| send(terminal.child.id(), number));
     }
 }
 
@@ -246,19 +135,10 @@ fn words(target: &Target) -> String {
     format!("{} enter -t {} -a", nsx_path().display(), target.1)
 }
 
-/// A shell without job control runs a pipeline on the caller's terminal, with `$RUN` in front of its first program.
-fn in_pipeline(run: &str, script: &str) -> Terminal {
-    Terminal::start(Command::new("sh").args(["-c", script]).env("RUN", run))
-}
-
 fn pipeline() {
     let target = target();
     for _ in 0..5 {
-        let mut terminal = in_pipeline(&words(&target), "$RUN seq 5000 | tail -n 1");
-        let before = terminal.before.clone();
-        let (status, rest) = terminal.end();
-        assert_eq!((status.code(), rest.as_str()), (Some(0), "5000\r\n"));
-        assert_eq!(terminal.settings(), before);
+        job_control::writes_into_a_pipeline(&words(&target));
     }
 }
 
@@ -272,7 +152,7 @@ fn pager() {
         }";
     // The same without nsx, which shows that this is how it works.
     for run in ["env", &words(&target), &words(&target), &words(&target)] {
-        let mut terminal = in_pipeline(run, script);
+        let mut terminal = job_control::pipeline(run, script);
         terminal.until("keys-2");
         for key in ["a", "b", "c", "d", "e"] {
             terminal.keys(key);
@@ -285,8 +165,10 @@ fn pager() {
 
 fn pipeline_input() {
     let target = target();
-    let mut terminal =
-        in_pipeline(&words(&target), "$RUN sh -c 'read line; echo \"($line)\"' | { read line; echo \"<$line>\"; }");
+    let mut terminal = job_control::pipeline(
+        &words(&target),
+        "$RUN sh -c 'read line; echo \"($line)\"' | { read line; echo \"<$line>\"; }",
+    );
     terminal.keys("one\n");
     terminal.until("<(one)>");
     assert_eq!(terminal.end().0.code(), Some(0));
@@ -305,13 +187,7 @@ fn early() {
 }
 
 fn much_output() {
-    let target = target();
-    let mut terminal = Terminal::start(&mut enter(&target, &["seq", "160000"]));
-    let (status, rest) = terminal.end();
-    assert_eq!(status.code(), Some(0));
-    let lines: Vec<&str> = rest.split_terminator("\r\n").collect();
-    assert!(rest.len() > 1_000_000 && lines.len() == 160_000, "{} bytes, {} lines", rest.len(), lines.len());
-    assert!((1..).zip(&lines).all(|(number, line)| **line == number.to_string()), "in order");
+    job_control::all_is_shown(on_a_terminal(&target(), &["seq", "160000"]), 160_000);
 }
 
 /// Nobody looks until the command has ended: part of its output is on its way then.
@@ -356,9 +232,7 @@ fn much_input() {
 /// A job in the background leaves the terminal to the shell.
 fn background() {
     let target = target();
-    let [shell, options @ ..] = SHELL;
-    let mut terminal = Terminal::start(Command::new(shell).args(options).env("PS1", "ask> "));
-    terminal.until("ask> ");
+    let mut terminal = job_control::host_shell();
     let before = terminal.before.clone();
     terminal.keys(&format!("{} sh -c 'echo back-$((1+1)); read line; echo \"<$line>\"' &\n", words(&target)));
     terminal.until("back-2");
@@ -395,9 +269,7 @@ fn script() {
 /// A shell with jobs in process groups of their own: in the background, stopped, and in the foreground. All have a number of the test in
 /// their arguments, by which they are found. `trap` is what they do before anything else.
 fn jobs(target: &Target, trap: &str) -> (Terminal, String) {
-    static COUNT: AtomicU32 = AtomicU32::new(10);
-    // As seconds it is long enough.
-    let mark = format!("{}{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+    let mark = new_mark();
     let mut terminal = Terminal::start(enter(target, &SHELL).env("PS1", "ask> "));
     terminal.until("ask> ");
     terminal.keys(&format!("sh -c '{trap} exec sleep {mark}' &\n"));
@@ -425,7 +297,7 @@ fn hangup() {
 fn killed() {
     let target = target();
     let (mut terminal, mark) = jobs(&target, "trap \"\" HUP TERM;");
-    signal(&terminal, Signal::SIGKILL);
+    send(terminal.child.id(), SIGKILL);
     terminal.end();
     terminal.until_so("all of it is gone", |_| marked(&mark).is_empty());
 }

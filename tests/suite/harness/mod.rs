@@ -3,11 +3,15 @@
 pub mod cgroup;
 pub mod declare;
 pub mod enter;
+pub mod events;
 pub mod fake;
 pub mod fixture;
 pub mod group;
 pub mod held;
+pub mod job_control;
+pub mod processes;
 pub mod report;
+pub mod running;
 mod schema;
 pub mod terminal;
 

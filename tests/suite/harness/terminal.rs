@@ -5,12 +5,11 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::libc;
 
-/// After so long a test gives up waiting for what it expects.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::processes::PATIENCE;
 
 /// What Ctrl and these letters type.
 pub const CTRL_C: &str = "\x03";
@@ -177,32 +176,6 @@ fn settings_of(terminal: &OwnedFd) -> Settings {
         settings
     };
     ([settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag], settings.c_cc.to_vec())
-}
-
-/// Waits until something is so, while nobody reads what is shown.
-pub fn until_so(what: &str, is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "it never came to pass: {what}");
-        std::thread::yield_now();
-    }
-}
-
-/// Returns the state of a process, as proc_pid_stat(5) has it; `None` if it has gone.
-pub fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
-/// Returns all processes that have the number in their arguments.
-pub fn marked(mark: &str) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").expect("/proc");
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let has = |pid: &u32| {
-        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        arguments.windows(mark.len()).any(|part| part == mark.as_bytes())
-    };
-    pids.filter(has).collect()
 }
 
 fn size(lines: u16, columns: u16) -> libc::winsize {

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use nix::libc::SIGKILL;
 
 use super::super::harness::group::mounts;
-use super::super::harness::terminal::{CTRL_D, Terminal, marked, until_so};
+use super::super::harness::processes::{marked, new_mark, send, until_so};
+use super::super::harness::terminal::{CTRL_D, Terminal};
 use super::super::harness::{Need, Test, nsx, nsx_path, output, test, text};
-use super::{keepers, new_mark, send};
+use super::keepers;
 
 pub(super) fn tests() -> Vec<Test> {
     let limits = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];

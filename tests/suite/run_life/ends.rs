@@ -1,19 +1,18 @@
 //! How nsx run ends: by the command's own code or signal, 124 to 127 where it did not come to that, and what `--status-fd` tells of it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use nix::libc;
-use serde_json::Value;
 
+use super::super::harness::events::{Events, STATUS_FD, STATUS_OPTION};
 use super::super::harness::group::AS_USER;
+use super::super::harness::processes::{marked, new_mark, send};
 use super::super::harness::{Need, Test, fails, nsx, output, test, text};
-use super::{Run, WAYS};
+use super::{WAYS, start, start_with};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -80,9 +79,9 @@ fn signals() {
 
 fn killed_first() {
     for number in [libc::SIGKILL, libc::SIGTERM] {
-        let mut run = Run::start(&["--no-init"], "trap 'exit 9' TERM; sleep \"$0\" >/dev/null & echo ready; wait");
+        let mut run = start(&["--no-init"], "trap 'exit 9' TERM; sleep \"$0\" >/dev/null & echo ready; wait");
         let first = run.commands().into_iter().min().expect("a shell");
-        super::send(first, number);
+        send(first, number);
         let status = run.end().0;
         let expected = if number == libc::SIGKILL { (None, Some(number)) } else { (Some(9), None) };
         assert_eq!((status.code(), status.signal()), expected);
@@ -92,7 +91,7 @@ fn killed_first() {
 fn timeout() {
     let script = "trap 'echo TERM; kill $!; exit 9' TERM; sleep \"$0\" >/dev/null & echo ready; wait";
     for options in [&["--timeout=1"][..], &["--timeout", "1s,1000s"], &["--timeout=1000ms", "--no-init"]] {
-        let mut run = Run::start(options, script);
+        let mut run = start(options, script);
         let (status, rest) = run.end();
         assert_eq!((status.code(), rest.as_str()), (Some(124), "TERM\n"), "{options:?}");
         assert_eq!(run.commands(), [0; 0], "{options:?}");
@@ -106,12 +105,12 @@ fn timeout() {
 
 fn stubborn() {
     for options in [&["--timeout=0.2,0.2"][..], &["--timeout=0.2,0.2", "--no-init"]] {
-        let mut run = Run::start(options, "trap '' TERM; echo ready; exec sleep \"$0\"");
+        let mut run = start(options, "trap '' TERM; echo ready; exec sleep \"$0\"");
         assert_eq!(run.end().0.code(), Some(124), "{options:?}");
         assert_eq!(run.commands(), [0; 0], "{options:?}");
     }
     // Not even somebody who has stopped.
-    let mut run = Run::start(&["--timeout=0.2,0.2"], "trap '' TERM; echo ready; kill -STOP $$; exec sleep \"$0\"");
+    let mut run = start(&["--timeout=0.2,0.2"], "trap '' TERM; echo ready; kill -STOP $$; exec sleep \"$0\"");
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = run.nsx.try_wait().expect("nsx") {
@@ -181,41 +180,7 @@ fn script() {
     WAYS.into_iter().for_each(|options| run_script(&AS_USER, options));
 }
 
-/// Where events go.
-const STATUS_FD: i32 = 57;
-
-/// Gives a command the write end of a pipe as [`STATUS_FD`], and returns the read end.
-fn status_pipe(command: &mut Command) -> BufReader<std::io::PipeReader> {
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    // SAFETY: between fork and exec only dup2(2) and fcntl(2) are called.
-    unsafe {
-        command.pre_exec(move || {
-            libc::dup2(writer.as_raw_fd(), STATUS_FD);
-            // If it had that number before it is still to be closed on exec.
-            libc::fcntl(STATUS_FD, libc::F_SETFD, 0);
-            Ok(())
-        });
-    }
-    BufReader::new(reader)
-}
-
-fn parsed(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
-}
-
-/// Returns the next event, which is not waited for in vain.
-fn soon(reader: &mut BufReader<std::io::PipeReader>) -> Value {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use std::os::fd::AsFd;
-    let ready = poll(&mut [PollFd::new(reader.get_ref().as_fd(), PollFlags::POLLIN)], PollTimeout::from(20_000u16));
-    assert_eq!(ready, Ok(1), "no event comes while the command runs");
-    let mut line = String::new();
-    reader.read_line(&mut line).expect("a line");
-    parsed(&line).remove(0)
-}
-
 fn events() {
-    let status_fd = format!("--status-fd={STATUS_FD}");
     for way in [&[][..], &["--no-init"], &["--name=nsx-test-events"]] {
         for (end, key, value) in [
             ("exit 7", "code", 7),
@@ -227,11 +192,11 @@ fn events() {
                 continue;
             }
             let script = format!("test ! -e /proc/$$/fd/{STATUS_FD} && echo ready; read line; {end}");
-            let mut reader = None;
-            let options: Vec<&str> = way.iter().copied().chain([status_fd.as_str()]).collect();
-            let mut run = Run::start_with(&options, &script, |command| reader = Some(status_pipe(command)));
-            let mut reader = reader.expect("a pipe");
-            let started = soon(&mut reader);
+            let mut events = None;
+            let options = [way, &[STATUS_OPTION]].concat();
+            let mut run = start_with(&options, &script, |command| events = Some(Events::of(command)));
+            let mut events = events.expect("a pipe");
+            let started = events.soon();
             let name =
                 if way == ["--name=nsx-test-events"] { "nsx-test-events".to_owned() } else { run.nsx.id().to_string() };
             // The pid is the host's.
@@ -239,27 +204,22 @@ fn events() {
             assert_eq!(started, expected, "{way:?}");
             run.poke();
             run.end();
-            let mut rest = String::new();
-            reader.read_to_string(&mut rest).expect("text");
-            let rest = parsed(&rest);
+            let rest = events.rest();
             let [exited] = &rest[..] else { panic!("not one event but {rest:?}") };
             assert_eq!((&exited["event"], &exited[key]), (&"exited".into(), &value.into()), "{way:?} {end}: {exited}");
             let other = if key == "code" { "signal" } else { "code" };
             assert!(exited[other].is_null() && exited["timeout"] == false, "{way:?} {end}: {exited}");
         }
     }
-    let mut command = nsx(&["run", "--timeout=0.1", &status_fd, "sleep", "1000"]);
-    let mut reader = status_pipe(&mut command);
+    let mut command = nsx(&["run", "--timeout=0.1", STATUS_OPTION, "sleep", "1000"]);
+    let events = Events::of(&mut command);
     assert_eq!(output(&mut command).status.code(), Some(124));
     drop(command);
-    let mut all = String::new();
-    reader.read_to_string(&mut all).expect("text");
-    let last = parsed(&all).pop().expect("an event");
-    assert_eq!((&last["event"], &last["timeout"]), (&"exited".into(), &true.into()), "{all}");
+    let last = events.rest().pop().expect("an event");
+    assert_eq!((&last["event"], &last["timeout"]), (&"exited".into(), &true.into()), "{last}");
 }
 
 fn never_started() {
-    let status_fd = format!("--status-fd={STATUS_FD}");
     let cases: [(&[&str], &str, i32); 5] = [
         (&["--rootfs=/nsx-test-none"], "true", 125),
         (&["--user=nsx-test-nobody"], "true", 125),
@@ -268,15 +228,13 @@ fn never_started() {
         (&["--no-init"], "/usr", 126),
     ];
     for (options, word, code) in cases {
-        let mut command = nsx(&["run", &status_fd]);
+        let mut command = nsx(&["run", STATUS_OPTION]);
         command.args(options).arg(word);
-        let mut reader = status_pipe(&mut command);
+        let events = Events::of(&mut command);
         let done = output(&mut command);
         assert_eq!(done.status.code(), Some(code), "{options:?} {word}: {}", text(&done.stderr));
         drop(command);
-        let mut all = String::new();
-        reader.read_to_string(&mut all).expect("text");
-        let all = parsed(&all);
+        let all = events.rest();
         let [failed] = &all[..] else { panic!("not one event but {all:?}") };
         assert_eq!((&failed["event"], &failed["code"]), (&"failed".into(), &code.into()), "{options:?} {word}");
         let said = failed["error"].as_str().expect("a text");
@@ -288,12 +246,12 @@ fn never_started() {
 fn output_held() {
     for options in WAYS {
         let begin = Instant::now();
-        let mark = super::new_mark();
+        let mark = new_mark();
         let script = "trap '' HUP TERM; sleep \"$0\" & setsid sleep \"$0\" & echo over; exit 3";
         // Waits until nobody has the output open any more.
         let done = output(nsx(&["run"]).args(options).args(["sh", "-c", script, &mark]));
         assert_eq!((done.status.code(), text(&done.stdout).as_str()), (Some(3), "over\n"), "{options:?}");
         assert!(begin.elapsed() < Duration::from_secs(60), "{options:?}");
-        assert_eq!(super::super::harness::terminal::marked(&mark), [0; 0], "{options:?}");
+        assert_eq!(marked(&mark), [0; 0], "{options:?}");
     }
 }

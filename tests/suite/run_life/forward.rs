@@ -1,13 +1,14 @@
 //! Signals to nsx run by their kind: those that are passed on, and stops, which are mirrored both ways.
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::libc::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 
-use super::super::harness::terminal::{state, until_so};
-use super::super::harness::{Need, Test, test};
-use super::{LIMITS, Run, WAYS, send};
+use super::super::harness::processes::{is_stopped, marked, new_mark, send, until_so};
+use super::super::harness::running::lead_a_group;
+use super::super::harness::{Need, Test, nsx, test};
+use super::{LIMITS, WAYS, start};
 
 pub(super) fn tests() -> Vec<Test> {
     let limits = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];
@@ -31,7 +32,7 @@ fn reaches(options: &[&str]) {
         SIGNALS.iter().map(|number| format!("trap 'echo {number}; kill $!; exit {}' {number}", 100 + number)).collect();
     let script = format!("{}\nsleep \"$0\" >/dev/null & echo ready\nwait", traps.join("\n"));
     for number in SIGNALS {
-        let mut run = Run::start(options, &script);
+        let mut run = start(options, &script);
         run.signal(number);
         let (status, rest) = run.end();
         assert_eq!((status.code(), rest), (Some(100 + number), format!("{number}\n")), "{options:?}: {status}");
@@ -48,12 +49,12 @@ fn each_with_limits() {
 
 fn unhandled() {
     for number in SIGNALS.into_iter().filter(|number| *number != SIGWINCH) {
-        let mut run = Run::start(&["--ulimit=core=0"], "echo ready; exec sleep \"$0\"");
+        let mut run = start(&["--ulimit=core=0"], "echo ready; exec sleep \"$0\"");
         run.signal(number);
         assert_eq!(run.end().0.signal(), Some(number));
     }
     // What nobody minds ends nobody.
-    let mut run = Run::start(&[], "echo ready; read line; exit 5");
+    let mut run = start(&[], "echo ready; read line; exit 5");
     run.signal(SIGWINCH);
     run.signal(SIGCONT);
     run.poke();
@@ -64,7 +65,7 @@ fn order() {
     for options in WAYS {
         let script = "count=0; trap 'count=$((count + 1)); echo heard' USR1; trap 'echo $count; kill $!; exit 6' USR2
             sleep \"$0\" >/dev/null & echo ready; while :; do wait; done";
-        let mut run = Run::start(options, script);
+        let mut run = start(options, script);
         for _ in 0..20 {
             run.signal(SIGUSR1);
             assert_eq!(run.line(), "heard", "{options:?}");
@@ -75,69 +76,27 @@ fn order() {
     }
 }
 
-fn is_stopped(pid: u32) -> bool {
-    state(pid) == Some('T')
-}
-
-/// Lets a command end that waits for a line, and makes sure that its status is nsx's.
-fn finish(mut run: Run) {
-    // A stop that came late stops nobody for good.
-    run.signal(SIGCONT);
-    run.poke();
-    assert_eq!(run.end().0.code(), Some(5));
-}
-
-/// Stops both by `stop`, and lets nsx go on, more than once. What went before may still be on its way, so whoever has not listened is told
-/// again, now and then.
-fn stop_and_go(run: &Run, stop: impl Fn()) {
-    let (nsx, command) = (run.nsx.id(), run.command());
-    for _ in 0..3 {
-        for (what, wanted) in [("both stop", true), ("both go on", false)] {
-            let mut told: Option<Instant> = None;
-            let begin = Instant::now();
-            loop {
-                let seen = (is_stopped(nsx), is_stopped(command));
-                if seen == (wanted, wanted) {
-                    break;
-                }
-                assert!(begin.elapsed() < Duration::from_secs(60), "it never came to pass: {what}: {seen:?}");
-                if told.is_none_or(|told| told.elapsed() > Duration::from_millis(200)) {
-                    told = Some(Instant::now());
-                    match seen {
-                        (false, false) if wanted => stop(),
-                        // It has stopped for something that is over.
-                        (true, false) => run.signal(SIGCONT),
-                        (true, true) if !wanted => run.signal(SIGCONT),
-                        _ => {}
-                    }
-                }
-                std::thread::yield_now();
-            }
-        }
-    }
-}
-
 fn stop() {
     for options in WAYS {
-        let run = Run::start(options, "echo ready; read line; exit 5");
+        let run = start(options, "echo ready; read line; exit 5");
         let command = run.command();
-        stop_and_go(&run, || send(command, SIGSTOP));
-        finish(run);
+        run.stop_and_go(|| send(command, SIGSTOP));
+        run.finish();
     }
 }
 
 fn terminal_stop() {
     for options in WAYS {
-        let run = Run::start(options, "echo ready; read line; exit 5");
-        stop_and_go(&run, || run.signal(SIGTSTP));
-        finish(run);
+        let run = start(options, "echo ready; read line; exit 5");
+        run.stop_and_go(|| run.signal(SIGTSTP));
+        run.finish();
     }
 }
 
 /// Nobody can pass that on; but what came meanwhile is not lost.
 fn hard_stop() {
     for options in WAYS {
-        let mut run = Run::start(options, "trap 'exit 8' USR1; sleep \"$0\" >/dev/null & echo ready; wait");
+        let mut run = start(options, "trap 'exit 8' USR1; sleep \"$0\" >/dev/null & echo ready; wait");
         let nsx = run.nsx.id();
         run.signal(SIGSTOP);
         until_so("nsx stops", || is_stopped(nsx));
@@ -149,18 +108,17 @@ fn hard_stop() {
 }
 
 fn early() {
-    use super::super::harness::nsx;
     for number in [SIGTERM, SIGINT, SIGHUP] {
         for round in 0..20 {
-            let mark = super::new_mark();
+            let mark = new_mark();
             let mut command = nsx(&["run", "sleep", &mark]);
-            super::lead_a_group(&mut command);
+            lead_a_group(&mut command);
             let mut child = command.spawn().expect("nsx");
             // The moment is what is tried out.
             std::thread::sleep(Duration::from_micros(500) * round);
             send(child.id(), number);
             assert_eq!(child.wait().expect("nsx").signal(), Some(number), "round {round}");
-            until_so("no command is left", || super::marked(&mark).is_empty());
+            until_so("no command is left", || marked(&mark).is_empty());
         }
     }
 }

@@ -10,6 +10,7 @@ use nix::libc::{
 };
 
 use super::super::harness::group::AS_USER;
+use super::super::harness::processes::{marked, new_mark, send, until_so};
 use super::super::harness::{Need, Test, nsx_path, output, quiet, test, text};
 use super::LIMITS;
 use super::left::Host;
@@ -151,7 +152,7 @@ fn without_pidfds() {
         let done = output(without(&[], &filter).args(options).args(["--timeout=0.2,0.2", "sleep", "1000"]));
         assert_eq!(done.status.code(), Some(124), "{options:?}: {}", said(&done));
         for (number, expected) in [(SIGTERM, (Some(9), None)), (SIGKILL, (None, Some(SIGKILL)))] {
-            let mark = super::new_mark();
+            let mark = new_mark();
             let script = "trap 'kill $!; exit 9' TERM; sleep \"$0\" >/dev/null & echo ready; wait";
             let mut command = without(&[], &filter);
             command.args(options).args(["sh", "-c", script, &mark]).stdout(Stdio::piped());
@@ -160,10 +161,10 @@ fn without_pidfds() {
             let out = child.stdout.take().expect("a pipe");
             std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("a line");
             assert_eq!(line, "ready\n", "{options:?}");
-            super::send(child.id(), number);
+            send(child.id(), number);
             let status = child.wait().expect("nsx");
             assert_eq!((status.code(), status.signal()), expected, "{options:?}");
-            super::until_so("all of it is gone", || super::marked(&mark).is_empty());
+            until_so("all of it is gone", || marked(&mark).is_empty());
         }
     }
 }

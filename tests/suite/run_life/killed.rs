@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use nix::libc::{SIGKILL, SIGSTOP, SIGTERM};
 use serde_json::Value;
 
-use super::super::harness::terminal::{Terminal, marked, state, until_so};
+use super::super::harness::processes::{marked, new_mark, send, state, until_so};
+use super::super::harness::terminal::Terminal;
 use super::super::harness::{Need, Place, Test, nsx, output, quiet, test, text};
 use super::left::Host;
-use super::{LIMITS, Run, both_keepers, keepers, new_mark, send};
+use super::{LIMITS, both_keepers, keepers, start};
 
 const CONTROLLERS: &[Need] = &[Need::Root, Need::Controller("memory"), Need::Controller("pids")];
 
@@ -177,7 +178,7 @@ fn limited_moments() {
 fn killed_while_stopped() {
     let before = Host::look_closely();
     for options in [&LIMITS[..], &["--no-init"]] {
-        let mut run = Run::start(options, "echo ready; exec sleep \"$0\"");
+        let mut run = start(options, "echo ready; exec sleep \"$0\"");
         let nsx = run.nsx.id();
         run.signal(SIGSTOP);
         until_so("nsx stops", || state(nsx) == Some('T'));
@@ -192,7 +193,7 @@ fn killed_while_stopped() {
 fn stub_killed() {
     let before = Host::look_closely();
     for options in [&LIMITS[..], &["--mem=64M", "--no-init"]] {
-        let mut run = Run::start(options, "echo ready; read line; exit 5");
+        let mut run = start(options, "echo ready; read line; exit 5");
         let stub = keepers(&run.nsx.id().to_string()).stub.expect("a stub");
         send(stub, SIGKILL);
         until_so("the stub is gone", || matches!(state(stub), None | Some('Z')));
@@ -206,7 +207,7 @@ fn first_killed() {
     let before = Host::look_closely();
     for options in [&[][..], &LIMITS, &["--timeout=1000"]] {
         // Somebody else keeps the output open.
-        let mut run = Run::start(options, "sleep \"$0\" & echo ready; wait");
+        let mut run = start(options, "sleep \"$0\" & echo ready; wait");
         let (_, first) = both_keepers(&run.nsx.id().to_string());
         send(first, SIGKILL);
         assert_eq!(run.end().0.signal(), Some(SIGKILL), "{options:?}");
@@ -219,7 +220,7 @@ fn group_ended() {
     let before = Host::look_closely();
     for options in [&[][..], &LIMITS] {
         for number in [SIGTERM, SIGKILL] {
-            let mut run = Run::start(options, "sleep \"$0\" & echo ready; exec sleep \"$0\"");
+            let mut run = start(options, "sleep \"$0\" & echo ready; exec sleep \"$0\"");
             // nsx leads it.
             send(-i64::from(run.nsx.id()), number);
             assert_eq!(run.nsx.wait().expect("nsx").signal(), Some(number), "{options:?}");
@@ -235,7 +236,7 @@ fn background() {
             // In a session of its own, and deaf.
             let script = "(trap '' TERM HUP; exec setsid sleep \"$0\" >/dev/null 2>&1) &
                 sleep \"$0\" >/dev/null & trap 'exit 9' TERM; echo ready; wait";
-            let mut run = Run::start(options, script);
+            let mut run = start(options, script);
             until_so("two in the background", || run.commands().len() == 3);
             run.signal(with);
             let status = run.nsx.wait().expect("nsx");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::harness::group::mounts;
 use super::super::harness::ls_json;
-use super::super::harness::terminal::marked;
+use super::super::harness::processes::marked;
 
 /// After so long nobody is on the way out any more.
 const PATIENCE: Duration = Duration::from_secs(40);

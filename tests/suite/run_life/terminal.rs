@@ -1,15 +1,16 @@
 //! nsx run on a terminal: job control, keys, sizes, the terminal inside, pipelines, and the caller's settings afterwards.
 //!
-//! What is waited for is never what was typed, because that is shown, too: `run-$((1+1))` is typed, and `run-2` is waited for. See pty(7).
+//! What is so with `nsx enter`, too, is written in `harness/job_control.rs`. See pty(7).
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 
-use nix::libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
+use nix::libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 
-use super::super::harness::terminal::{CTRL_C, CTRL_D, CTRL_Z, Terminal, marked, state, until_so};
+use super::super::harness::job_control::{self, REPEAT, SHELL, SIZES};
+use super::super::harness::processes::{is_stopped, marked, new_mark, send, state, until_so};
+use super::super::harness::terminal::{CTRL_C, CTRL_D, CTRL_Z, Terminal};
 use super::super::harness::{Need, Test, nsx, nsx_path, test};
-use super::{both_keepers, new_mark, send};
+use super::both_keepers;
 
 const BASH: &[Need] = &[Need::Tool("bash")];
 
@@ -34,46 +35,19 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A bash that asks for commands with `ask> ` and reads no files of anybody.
-const SHELL: [&str; 4] = ["bash", "--norc", "--noprofile", "--noediting"];
-
-/// A command that says `run-2`, and `<LINE>` for each line.
-const REPEAT: &str = "echo run-$((1+1)); while read line; do echo \"<$line>\"; done; echo over-$((1+1)); exit 5";
-
 const WAYS: [&[&str]; 2] = [&[], &["--no-init"]];
 
 fn start(options: &[&str], command: &[&str]) -> Terminal {
     Terminal::start(nsx(&["run"]).args(options).args(command))
 }
 
+/// A bash inside that asks for commands with `ask> `.
+fn start_shell(options: &[&str]) -> Terminal {
+    Terminal::start(nsx(&["run", "-e", "PS1=ask> "]).args(options).args(SHELL))
+}
+
 fn shell_inside() {
-    for options in WAYS {
-        let mut terminal = Terminal::start(nsx(&["run"]).args(options).args(["-e", "PS1=ask> "]).args(SHELL));
-        let greeting = terminal.until("ask> ");
-        assert!(!greeting.contains("job control"), "{options:?}: {greeting}");
-        for round in 0..2 {
-            terminal.keys(&format!("sh -c '{REPEAT}'\n"));
-            terminal.until("run-2");
-            terminal.keys(CTRL_Z);
-            terminal.until("Stopped");
-            terminal.until("ask> ");
-            // It is the job that has stopped, and nobody else.
-            assert_ne!(state(terminal.child.id()), Some('T'), "{round}");
-            terminal.keys("jobs | wc -l | sed 's/^/jobs-/'\n");
-            terminal.until("jobs-1");
-            terminal.keys("fg\n");
-            terminal.keys("one\n");
-            terminal.until("<one>");
-            terminal.keys(CTRL_C);
-            terminal.until("ask> ");
-            terminal.keys("echo code-$?-\n");
-            terminal.until("code-130-");
-            terminal.until("ask> ");
-        }
-        terminal.keys("exit 7\n");
-        assert_eq!(terminal.end().0.code(), Some(7), "{options:?}");
-        assert_eq!(terminal.settings(), terminal.before, "{options:?}");
-    }
+    WAYS.into_iter().for_each(|options| job_control::shell_inside(start_shell(options)));
 }
 
 fn plain_shell() {
@@ -88,8 +62,7 @@ fn plain_shell() {
         terminal.keys("(exit 4)\n");
         terminal.until("ask> ");
         terminal.keys(CTRL_D);
-        assert_eq!(terminal.end().0.code(), Some(4), "{options:?}");
-        assert_eq!(terminal.settings(), terminal.before, "{options:?}");
+        job_control::settings_come_back(terminal, 4, &format!("{options:?}"));
     }
 }
 
@@ -98,109 +71,36 @@ pub(super) fn words(options: &str) -> String {
 }
 
 fn shell_outside() {
-    let [shell, options @ ..] = SHELL;
-    let mut terminal = Terminal::start(Command::new(shell).args(options).env("PS1", "ask> "));
-    terminal.until("ask> ");
-    let before = terminal.before.clone();
-    terminal.keys(&format!("{} sh -c '{REPEAT}'\n", words("")));
-    terminal.until("run-2");
-    for round in 0..3 {
-        terminal.keys(CTRL_Z);
-        terminal.until("Stopped");
-        terminal.until("ask> ");
-        assert_eq!(terminal.settings(), before, "{round}: those of the shell");
-        terminal.keys("fg\n");
-        terminal.keys("one\n");
-        terminal.until("<one>");
-    }
-    terminal.keys(CTRL_C);
-    terminal.until("ask> ");
-    terminal.keys("echo code-$?-\n");
-    terminal.until("code-130-");
-    assert_eq!(terminal.settings(), before);
-    terminal.keys("exit\n");
-    terminal.end();
+    job_control::shell_outside(&words(""));
 }
 
 /// The first process of a pid namespace does not stop at a key: the kernel ignores what it has no handler for. Hence not with --no-init.
 fn stop() {
-    let mut terminal = start(&[], &["sh", "-c", REPEAT]);
-    let before = terminal.before.clone();
-    terminal.until("run-2");
-    let nsx = terminal.child.id();
-    for round in 0..3 {
-        terminal.keys(CTRL_Z);
-        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
-        assert_eq!(terminal.settings(), before, "{round}: who comes next finds them as they were");
-        send(nsx, SIGCONT);
-        terminal.until_so("nsx goes on", |terminal| state(nsx) != Some('T') && !terminal.is_line_mode());
-        let text = format!("one{round}");
-        terminal.keys(&format!("{text}\n"));
-        terminal.until(&format!("<{text}>"));
-    }
-    terminal.keys(CTRL_D);
-    let (status, rest) = terminal.end();
-    assert!(status.code() == Some(5) && rest.contains("over-2"), "{status}: {rest}");
-    assert_eq!(terminal.settings(), before);
+    job_control::stopped_by_a_key(start(&[], &["sh", "-c", REPEAT]));
 }
 
 fn keys_that_end() {
-    let ready = |what: &str| ["sh".to_owned(), "-c".to_owned(), format!("echo run-$((1+1)); exec {what}")];
-    let start = |what: &str| {
-        let mut terminal = Terminal::start(nsx(&["run", "--ulimit=core=0"]).args(ready(what)));
-        terminal.until("run-2");
-        terminal
-    };
-    let mut terminal = start("cat");
-    terminal.keys("one\n");
-    // Once as it is typed, and once by cat.
-    terminal.until("one");
-    terminal.until("one");
-    terminal.keys(CTRL_D);
-    assert_eq!(terminal.end().0.code(), Some(0));
+    let start = |what: &str| start(&["--ulimit=core=0"], &["sh", "-c", &format!("echo run-$((1+1)); exec {what}")]);
+    job_control::ended_by_its_input(start("cat"));
     for what in ["cat", "sleep 1000"] {
         for (key, number) in [(CTRL_C, SIGINT), ("\x1c", SIGQUIT)] {
-            let mut terminal = start(what);
-            terminal.keys(key);
-            assert_eq!(terminal.end().0.signal(), Some(number), "{what} {key:?}");
-            assert_eq!(terminal.settings(), terminal.before, "{what} {key:?}");
+            job_control::ended_by(start(what), number, |terminal| terminal.keys(key));
         }
         // Stopped by a key, it goes on with nsx.
         let mut terminal = start(what);
+        terminal.until("run-2");
         let nsx = terminal.child.id();
         terminal.keys(CTRL_Z);
-        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
+        terminal.until_so("nsx stops", |_| is_stopped(nsx));
         send(nsx, SIGCONT);
-        terminal.until_so("nsx goes on", |terminal| state(nsx) != Some('T') && !terminal.is_line_mode());
+        terminal.until_so("nsx goes on", |terminal| !is_stopped(nsx) && !terminal.is_line_mode());
         terminal.keys(CTRL_C);
         assert_eq!(terminal.end().0.signal(), Some(SIGINT), "{what}");
     }
 }
 
 fn sizes() {
-    // A shell waits in `wait` because only that is cut short by a trap.
-    let script = "stty size
-        sleep 1000 </dev/null >/dev/null 2>&1 &
-        trap 'stty size' WINCH; trap 'kill $!; exit 4' USR1
-        echo run-$((1+1)); while :; do wait; done";
-    for options in WAYS {
-        let mut terminal = start(options, &["sh", "-c", script]);
-        terminal.until("33 77");
-        terminal.until("run-2");
-        for (lines, columns) in [(44, 88), (20, 100), (3, 5)] {
-            terminal.resize(lines, columns);
-            terminal.until(&format!("{lines} {columns}\r\n"));
-        }
-        // A change while nsx is stopped is seen when it goes on.
-        let nsx = terminal.child.id();
-        send(nsx, SIGTSTP);
-        terminal.until_so("nsx stops", |_| state(nsx) == Some('T'));
-        terminal.resize(55, 66);
-        send(nsx, SIGCONT);
-        terminal.until("55 66");
-        send(nsx, SIGUSR1);
-        assert_eq!(terminal.end().0.code(), Some(4), "{options:?}");
-    }
+    WAYS.into_iter().for_each(|options| job_control::sizes(start(options, &["sh", "-c", SIZES])));
 }
 
 fn names() {
@@ -229,10 +129,8 @@ fn settings() {
         (&["--rootfs=/nsx-test-none"], &["true"], 125),
         (&["--timeout=0.2"], &["sleep", "1000"], 124),
     ] {
-        let mut terminal = start(options, command);
-        let (status, rest) = terminal.end();
-        assert_eq!(status.code(), Some(code), "{options:?} {command:?}: {rest}");
-        assert_eq!(terminal.settings(), terminal.before, "{options:?} {command:?}");
+        let what = format!("{options:?} {command:?}");
+        job_control::settings_come_back(start(options, command), code, &what);
     }
 }
 
@@ -240,12 +138,8 @@ const SLEEPER: &str = "echo run-$((1+1)); exec sleep \"$0\"";
 
 fn settings_after_signal() {
     for number in [SIGTERM, SIGHUP, SIGINT] {
-        let mut terminal = start(&[], &["sh", "-c", SLEEPER, "1000"]);
-        terminal.until("run-2");
-        assert!(!terminal.is_line_mode(), "keys go to the command as they are");
-        send(terminal.child.id(), number);
-        assert_eq!(terminal.end().0.signal(), Some(number));
-        assert_eq!(terminal.settings(), terminal.before, "{number}");
+        let terminal = start(&[], &["sh", "-c", SLEEPER, "1000"]);
+        job_control::ended_by(terminal, number, |terminal| send(terminal.child.id(), number));
     }
 }
 
@@ -283,28 +177,20 @@ fn settings_after_kill_of_nsx() {
     assert_eq!(terminal.settings(), terminal.before);
 }
 
-/// A shell without job control runs a pipeline on the caller's terminal, with `$RUN` in place of nsx.
-fn pipeline(options: &str, script: &str) -> Terminal {
-    Terminal::start(Command::new("sh").args(["-c", script]).env("RUN", words(options)))
-}
-
 fn pipelines() {
     for way in ["", "--no-init"] {
-        let mut terminal = pipeline(way, "$RUN seq 5000 | tail -n 1");
-        let (status, rest) = terminal.end();
-        assert_eq!((status.code(), rest.as_str()), (Some(0), "5000\r\n"), "{way}");
-        assert_eq!(terminal.settings(), terminal.before, "{way}");
-        let mut terminal = pipeline(way, "$RUN cat | sed 's/^/</; s/$/>/'; echo over-$((1+1))");
+        let run = words(way);
+        job_control::writes_into_a_pipeline(&run);
+        let mut terminal = job_control::pipeline(&run, "$RUN cat | sed 's/^/</; s/$/>/'; echo over-$((1+1))");
         terminal.keys("one\n");
         terminal.keys("two\n");
         terminal.keys(CTRL_D);
         terminal.until("<one>");
         terminal.until("<two>");
         terminal.until("over-2");
-        terminal.end();
-        assert_eq!(terminal.settings(), terminal.before, "{way}");
+        job_control::settings_come_back(terminal, 0, way);
         // Both at once.
-        let mut terminal = pipeline(way, "$RUN seq 3 | $RUN cat | tail -n 1");
+        let mut terminal = job_control::pipeline(&run, "$RUN seq 3 | $RUN cat | tail -n 1");
         assert_eq!(terminal.end().1, "3\r\n", "{way}");
         assert_eq!(terminal.settings(), terminal.before, "{way}");
     }
@@ -312,7 +198,7 @@ fn pipelines() {
 
 /// A shell with a job in the background that ignores a hangup, and one in the foreground.
 fn session(mark: &str) -> Terminal {
-    let mut terminal = Terminal::start(nsx(&["run", "-e", "PS1=ask> "]).args(SHELL));
+    let mut terminal = start_shell(&[]);
     terminal.until("ask> ");
     terminal.keys(&format!("sh -c 'trap \"\" HUP TERM; exec sleep {mark}' &\n"));
     terminal.until("ask> ");
@@ -351,10 +237,5 @@ fn background() {
 }
 
 fn much_output() {
-    for options in WAYS {
-        let (status, rest) = start(options, &["seq", "40000"]).end();
-        assert_eq!(status.code(), Some(0), "{options:?}");
-        let lines = rest.split_terminator("\r\n");
-        assert!((1..=40_000).map(|number| number.to_string()).eq(lines), "{options:?}: {} bytes", rest.len());
-    }
+    WAYS.into_iter().for_each(|options| job_control::all_is_shown(start(options, &["seq", "40000"]), 40_000));
 }

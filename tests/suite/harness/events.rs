@@ -1,0 +1,60 @@
+//! What `--status-fd` tells: lines of JSON, read as they come.
+
+use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::Value;
+
+/// The descriptor that events go to.
+pub const STATUS_FD: i32 = 57;
+
+/// The option that says so.
+pub const STATUS_OPTION: &str = "--status-fd=57";
+
+/// The reading end of events.
+pub struct Events(BufReader<PipeReader>);
+
+impl Events {
+    /// Gives a command a pipe as [`STATUS_FD`]. The end of events is seen when the command has ended and this has been dropped.
+    pub fn of(command: &mut Command) -> Events {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        // SAFETY: between fork and exec only dup2(2) and fcntl(2) are called.
+        unsafe {
+            command.pre_exec(move || {
+                libc::dup2(writer.as_raw_fd(), STATUS_FD);
+                // If it had that number before it is still to be closed on exec.
+                libc::fcntl(STATUS_FD, libc::F_SETFD, 0);
+                Ok(())
+            });
+        }
+        Events(BufReader::new(reader))
+    }
+
+    /// Returns the next event, which is not waited for in vain.
+    pub fn soon(&mut self) -> Value {
+        let waited_for = PollFd::new(self.0.get_ref().as_fd(), PollFlags::POLLIN);
+        assert_eq!(
+            poll(&mut [waited_for], PollTimeout::from(20_000u16)),
+            Ok(1),
+            "no event comes while the command runs"
+        );
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line");
+        parsed(&line).remove(0)
+    }
+
+    /// Returns all that come until nobody has the other end.
+    pub fn rest(mut self) -> Vec<Value> {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).expect("text");
+        parsed(&text)
+    }
+}
+
+fn parsed(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
