@@ -146,7 +146,14 @@ impl Said {
 
 /// Runs a probe in a sandbox, which must come to its end.
 pub fn probe(caller: Caller, options: &[&str], words: &[&str]) -> Said {
-    let done = finish(run_as(caller, options).args([PROBE, "fixture", "probe"]).args(words));
+    probe_with(caller, options, words, |_| ())
+}
+
+/// As [`probe`], with a change to how nsx is started.
+pub fn probe_with(caller: Caller, options: &[&str], words: &[&str], change: impl FnOnce(&mut Command)) -> Said {
+    let mut command = run_as(caller, options);
+    change(&mut command);
+    let done = finish(command.args([PROBE, "fixture", "probe"]).args(words));
     let of = format!("{caller:?} {options:?} {words:?}");
     assert_eq!(done.code, Some(0), "{of}: {}{}", done.out, done.err);
     Said::parse(&of, &done.out)

@@ -11,6 +11,7 @@ use crate::harness::{Need, Test, test};
 pub fn tests() -> Vec<Test> {
     vec![
         test("run_isolation::files_of_root_cannot_be_read", &[Need::Root], secrets),
+        test("run_isolation::homes_are_hidden_wherever_they_are", &[Need::Root], homes),
         test("run_isolation::directories_in_memory_are_the_sandboxes_own", &[], private),
         test("run_isolation::sockets_without_a_file_are_out_of_reach", &[], sockets),
         test("run_isolation::the_environment_is_the_commands_own", &[], environment),
@@ -55,6 +56,30 @@ fn secrets() {
     // Without a user namespace, root has no capability that would let it.
     let said = probe(Caller::Root, &["--userns", "host"], &["read", own]);
     said.is(own, &["ENOENT"]);
+}
+
+/// A home may be elsewhere, behind a link, or known from /etc/passwd alone. Whatever it is called, nothing is found in it.
+fn homes() {
+    let shown = named("/usr/local");
+    let (real, link) = (shown.path().join("al"), shown.path().join("link"));
+    std::fs::create_dir(&real).expect("a folder");
+    std::os::unix::fs::symlink("al", &link).expect("a link");
+    std::fs::write(real.join("mark"), "host\n").expect("a file");
+    let files = [real.join("mark"), link.join("mark")];
+    let files = files.each_ref().map(|path| path.to_str().expect("UTF-8"));
+    let words = ["read", files[0], files[1]];
+    assert_eq!(outside(Caller::Root, &words).get(files[1]), "host");
+    for home in [&real, &link] {
+        for (caller, options) in place::all_ways() {
+            let said = place::probe_with(caller, &options, &words, |command| {
+                command.env("HOME", home);
+            });
+            files.iter().for_each(|file| said.is(file, &["ENOENT"]));
+        }
+    }
+    // The rest of the file system is shown, so it is the home that is hidden.
+    let said = probe(Caller::Root, &[], &words);
+    files.iter().for_each(|file| said.is(file, &["host"]));
 }
 
 fn private() {

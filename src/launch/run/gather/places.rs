@@ -12,6 +12,7 @@ use crate::launch::run::request::Root;
 use crate::launch::run::steps::{BindFacts, MountPoint, RootFacts, Sensitive, UserFacts};
 use crate::launch::surroundings::text;
 use crate::model::NsKind;
+use crate::proc::accounts;
 use crate::sys::{Call, Errno, SysError, dir};
 
 /// Where everything is attached.
@@ -29,45 +30,44 @@ impl Gathering<'_> {
     pub(super) fn private(&self, user: &UserFacts) -> Vec<(Vec<u8>, u32)> {
         let mut private: Vec<(Vec<u8>, u32)> = Vec::new();
         for (path, mode) in [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run", 0o755)] {
-            if self.has_directory(path) {
-                private.push((path.as_bytes().to_vec(), mode));
+            if let Some(path) = self.directory(path) {
+                add(&mut private, path, mode);
             }
         }
         if self.request.root == (Root::Host { home: false }) {
-            for (path, mode) in [("/root", 0o700), ("/home", 0o755)] {
-                if self.has_directory(path) {
-                    private.push((path.as_bytes().to_vec(), mode));
-                }
-            }
-            // Homes that are elsewhere: the caller's, and the command's.
-            let own = std::env::var_os("HOME").map(OsString::into_vec);
-            for home in own.into_iter().chain([user.home.clone()]) {
-                let is_known =
-                    |(path, _): &(Vec<u8>, u32)| home == *path || home.starts_with(&[&path[..], b"/"].concat());
-                let path = PathBuf::from(OsString::from_vec(home.clone()));
-                let is_system = [
-                    "/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr", "/var", "/opt", "/srv",
-                    "/boot", "/mnt", "/media",
-                ];
-                let plain = path.is_absolute() && std::fs::canonicalize(&path).is_ok_and(|whole| whole == path);
-                if plain
-                    && !private.iter().any(is_known)
-                    && !is_system.iter().any(|known| path == Path::new(known))
-                    && path.is_dir()
-                {
-                    private.push((home, 0o755));
-                }
-            }
+            let (uid, passwd) = (nix::unistd::getuid().as_raw(), self.read("/etc/passwd"));
+            let own = accounts::passwd(&passwd).find(|line| line.uid == uid);
+            let homes = [
+                Some((OsString::from("/root"), 0o700)),
+                Some(("/home".into(), 0o755)),
+                // Homes that are elsewhere: the caller's, and the command's.
+                std::env::var_os("HOME").map(|home| (home, 0o755)),
+                own.map(|line| (OsString::from_vec(line.home.to_vec()), 0o755)),
+                Some((OsString::from_vec(user.home.clone()), 0o755)),
+            ];
+            homes.into_iter().flatten().for_each(|(home, mode)| hide_home(&mut private, Path::new(&home), mode));
         }
         private
     }
 
+    /// Returns where a directory of the root directory really is, if there is one. In somebody else's root directory links lead nowhere.
+    fn directory(&self, path: &str) -> Option<Vec<u8>> {
+        match &self.held.root {
+            None => real_directory(Path::new(path)).map(|path| bytes(&path)),
+            Some(_) => self.has_directory(path).then(|| path.as_bytes().to_vec()),
+        }
+    }
+
     /// Returns the directories to be made so that the command's user has a home.
     pub(super) fn home(&self, user: &UserFacts, private: &[(Vec<u8>, u32)]) -> Vec<Vec<u8>> {
-        let below = private.iter().find(|(path, _)| user.home.starts_with(&[&path[..], b"/"].concat()));
+        let home = match self.held.root {
+            None => bytes(&real_path(Path::new(OsStr::from_bytes(&user.home)))),
+            Some(_) => user.home.clone(),
+        };
+        let below = private.iter().find(|(path, _)| home.starts_with(&[&path[..], b"/"].concat()));
         match below {
-            Some((path, _)) => chain(path, &user.home),
-            None if private.iter().any(|(path, _)| *path == user.home) && user.uid != 0 => vec![user.home.clone()],
+            Some((path, _)) => chain(path, &home),
+            None if private.iter().any(|(path, _)| *path == home) && user.uid != 0 => vec![home],
             None => Vec::new(),
         }
     }
@@ -115,7 +115,11 @@ impl Gathering<'_> {
         empty: &[Vec<u8>],
         new_top: &mut Vec<Vec<u8>>,
     ) -> Result<(Vec<Vec<u8>>, MountPoint), RunError> {
-        let path = bytes(target);
+        // What is empty is known by where it really is.
+        let path = match (&self.held.root, target.parent(), target.file_name()) {
+            (None, Some(above), Some(name)) => bytes(&real_path(above).join(name)),
+            _ => bytes(target),
+        };
         let made = if directory { MountPoint::Directory } else { MountPoint::File };
         let within = |above: &[u8]| path.starts_with(&[above, b"/"].concat());
         let above = |path: &[u8]| {
@@ -167,6 +171,65 @@ impl Gathering<'_> {
     }
 }
 
+/// Directories that are nobody's home, whatever passwd(5) says of the accounts of services.
+const SYSTEM: [&str; 25] = [
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/usr",
+    "/usr/bin",
+    "/usr/games",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/local",
+    "/usr/sbin",
+    "/usr/share",
+    "/var",
+    "/var/lib",
+];
+
+/// Adds a directory that gets an empty one in its place, if none above it does.
+fn add(private: &mut Vec<(Vec<u8>, u32)>, path: Vec<u8>, mode: u32) {
+    let is_known = |(above, _): &(Vec<u8>, u32)| path == *above || path.starts_with(&[&above[..], b"/"].concat());
+    if !private.iter().any(is_known) {
+        private.push((path, mode));
+    }
+}
+
+/// Adds a home directory, where it really is: what leads there may be a link, and both ways in have to end in an empty one.
+fn hide_home(private: &mut Vec<(Vec<u8>, u32)>, home: &Path, mode: u32) {
+    if let Some(real) = real_directory(home).filter(|real| !SYSTEM.iter().any(|known| real == Path::new(known))) {
+        add(private, bytes(&real), mode);
+    }
+}
+
+/// Returns where a directory really is, without links; `None` where there is none.
+fn real_directory(path: &Path) -> Option<PathBuf> {
+    let real = std::fs::canonicalize(path).ok().filter(|_| path.is_absolute())?;
+    real.is_dir().then_some(real)
+}
+
+/// Returns a path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    match (std::fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(above), Some(name)) => real_path(above).join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
 /// Returns the paths from below `base` down to `path`.
 fn chain(base: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
     let ends = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at > base.len()).map(|(at, _)| at);
@@ -196,4 +259,31 @@ fn in_memory() -> Result<RootFacts, RunError> {
     shown.sort();
     links.sort();
     Ok(RootFacts::InMemory { shown, links })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fedora's atomic systems have /home and /root as links into /var.
+    #[test]
+    fn a_home_behind_a_link_is_hidden_where_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let real = std::fs::canonicalize(folder.path()).expect("a path");
+        std::fs::create_dir_all(real.join("var/home/al")).expect("a folder");
+        std::os::unix::fs::symlink("var/home", real.join("home")).expect("a link");
+        let mut private = vec![(b"/somewhere".to_vec(), 0o755)];
+        hide_home(&mut private, &real.join("home"), 0o755);
+        assert_eq!(private[1..], [(bytes(&real.join("var/home")), 0o755)]);
+        // What lies below is hidden already, whichever way it is named.
+        for home in ["home/al", "var/home/al", "var/home"] {
+            hide_home(&mut private, &real.join(home), 0o755);
+        }
+        // None of these is a directory that could be.
+        for home in ["", "home/al", "/nsx-test-none", "/etc/passwd", "/", "/bin", "/usr/lib", "/var", "/dev"] {
+            hide_home(&mut private, Path::new(home), 0o755);
+        }
+        assert_eq!(private.len(), 2, "{private:?}");
+        assert_eq!(real_path(&real.join("home/new/one")), real.join("var/home/new/one"));
+    }
 }
