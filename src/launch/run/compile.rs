@@ -189,6 +189,7 @@ impl Compiler<'_> {
                     program.set_attributes(slot, MountAttributes { read_only: *read_only, ..through });
                 }
             }
+            Action::KeepMountsInside => program.keep_mounts_inside(),
             Action::EnterCopy => program.enter_copy(),
             Action::ProtectCopy => {
                 program.set_attributes_of_all(MountAttributes { read_only: true, ..through });

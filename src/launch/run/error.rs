@@ -138,7 +138,8 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::EnterNet => "cannot enter the network namespace".to_owned(),
         Action::Clone { .. } | Action::Unshare(_) => "cannot make namespaces".to_owned(),
         Action::WriteOwnMap { .. } | Action::WriteMaps => "cannot write the id maps".to_owned(),
-        Action::TakeRoot { .. }
+        Action::KeepMountsInside
+        | Action::TakeRoot { .. }
         | Action::MakeRoot { .. }
         | Action::EnterCopy
         | Action::ProtectCopy

@@ -164,6 +164,13 @@ impl Maker<'_> {
                 "the caller's own id is the only one that it may map; setgroups(2) has to be given up for it",
             );
         }
+        // With a user namespace the kernel does that itself, see mount_namespaces(7), "Restrictions on mount namespaces".
+        if !created(self.request).contains(NsKind::User) && !self.copies() {
+            self.step(
+                Action::KeepMountsInside,
+                "mounts of a new mount namespace still belong to the groups of the host's",
+            );
+        }
         let read_only = match &self.request.root {
             Root::Host { .. } => true,
             Root::Directory { read_only, .. } => *read_only,
@@ -264,9 +271,9 @@ impl Maker<'_> {
                 "with pivot_root(2), so that no way leads back; from here on nothing of the host's can be reached";
             self.step(Action::ChangeRoot, why);
         }
-        self.step(Action::MountProc, "");
+        self.step(Action::MountProc, "programs look for processes there");
         if self.facts.sys {
-            self.step(Action::MountSys, "");
+            self.step(Action::MountSys, "programs look for devices there");
         }
         let mqueue = created.contains(NsKind::Ipc);
         let action = Action::MountDev { devices: self.facts.devices.clone(), tty_group: self.facts.tty_group, mqueue };
@@ -322,7 +329,8 @@ impl Maker<'_> {
     fn surroundings(&mut self, created: KindSet) {
         if created.contains(NsKind::Uts) {
             let name = self.request.hostname.clone().or_else(|| self.request.name.clone().map(Into::into));
-            self.step(Action::SetHostName(name.unwrap_or_else(|| "nsx".into())), "");
+            let why = if name.is_some() { "as asked for" } else { "the host's tells where this runs" };
+            self.step(Action::SetHostName(name.unwrap_or_else(|| "nsx".into())), why);
         }
         if created.contains(NsKind::Net) {
             self.step(Action::LoopbackUp, "a new network namespace has it down");
@@ -407,7 +415,7 @@ impl Maker<'_> {
                 "a user who is not root has those that were asked for by name"
             },
         );
-        self.step(Action::Exec, "");
+        self.step(Action::Exec, "everything is made, and given up");
         if self.request.init {
             self.who = Who::Init;
             self.step(

@@ -105,6 +105,8 @@ pub enum Action {
         /// Whether it is the one that is there.
         shared: bool,
     },
+    /// Has nothing that is mounted or unmounted inside happen outside.
+    KeepMountsInside,
     /// Takes device nodes of the host.
     TakeDevices(Vec<&'static str>),
     /// Takes what is to be shown inside: the bind with this place.

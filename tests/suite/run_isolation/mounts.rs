@@ -2,13 +2,18 @@
 //! (CVE-2022-0492; launch.md 3.1).
 
 use super::place::{self, Caller, Tree, callers, probe};
-use crate::harness::{Need, Test, inode_of, nsx, output, test, text};
+use crate::harness::{Need, Test, inode_of, nsx, nsx_path, output, test, text};
 
 pub fn tests() -> Vec<Test> {
     vec![
         test("run_isolation::no_namespace_of_the_host_can_be_entered", &[], namespaces),
         test("run_isolation::no_way_leads_back_to_the_root_directory", &[], root),
         test("run_isolation::mounts_made_inside_stay_there", &[Need::Tool("mount"), Need::File("/opt")], propagation),
+        test(
+            "run_isolation::the_mounts_of_the_host_are_what_they_were",
+            &[Need::Root, Need::Tool("unshare"), Need::Tool("mount")],
+            mounts_outside,
+        ),
         test("run_isolation::what_is_masked_stays_so", &[], masks),
         test("run_isolation::what_is_masked_stays_so_in_a_user_namespace_made_inside", &[], masks_below),
         test("run_isolation::who_may_undo_masks_is_told", &[], note),
@@ -89,6 +94,38 @@ fn propagation() {
         }
         assert!(!outside, "{caller:?}: a mount has come out");
         assert_eq!((done.code, &*done.out), (Some(0), "1\n"), "{caller:?}: {}", done.err);
+    }
+}
+
+/// Where the host's mounts belong to groups, as below systemd, and where only some do. In mount namespaces of the test's own, with a mount that
+/// would go away.
+fn mounts_outside() {
+    let tree = Tree::new();
+    for (prepare, shared) in [
+        ("mount --make-rshared /", true),
+        (
+            "mount -t tmpfs nsx-test /opt && mount --make-shared /opt && mkdir /opt/x && mount -t tmpfs nsx-test /opt/x",
+            false,
+        ),
+    ] {
+        for options in [
+            &[][..],
+            &["--userns", "keep"],
+            &["--userns", "host"],
+            &["--userns", "host", "--rootfs", tree.path(), "-v", "/usr:/usr:ro"],
+            &["--userns", "host", "-v", "/usr:/nsx-test-top"],
+        ] {
+            let script = format!(
+                "{prepare} && cat /proc/self/mountinfo && echo between && \"$0\" run \"$@\" true; echo code $?; cat /proc/self/mountinfo"
+            );
+            let mut command = std::process::Command::new("unshare");
+            command.args(["-m", "--propagation", "private", "sh", "-c", &script]).arg(nsx_path()).args(options);
+            let done = place::finish(command.stdin(std::process::Stdio::null()));
+            let (before, after) =
+                done.out.split_once("between\ncode 0\n").unwrap_or_else(|| panic!("{options:?}: {done:?}"));
+            assert_eq!(before, after, "{prepare}: {options:?}");
+            assert_eq!(shared, before.lines().all(|line| line.contains(" shared:")), "{before}");
+        }
     }
 }
 

@@ -71,6 +71,7 @@ pub fn run_as(caller: Caller, options: &[&str]) -> Command {
 }
 
 /// How a run went.
+#[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,
     pub out: String,
