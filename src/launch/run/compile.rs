@@ -192,7 +192,7 @@ impl Compiler<'_> {
             Action::KeepMountsInside => program.keep_mounts_inside(),
             Action::EnterCopy => program.enter_copy(),
             Action::ProtectCopy => {
-                program.set_attributes_of_all(MountAttributes { read_only: true, ..through });
+                program.set_attributes_below(&known("/"), MountAttributes { read_only: true, ..through });
             }
             Action::TakeProc { shared } => self.take("proc", DATA, PROC, PROC_MADE, *shared),
             Action::TakeSys { shared } => {

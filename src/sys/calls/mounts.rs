@@ -187,17 +187,17 @@ impl Program {
         self.chdir_root();
     }
 
-    /// Changes the attributes of all mounts, as [`Program::set_attributes`] does those of a tree.
-    pub fn set_attributes_of_all(&mut self, attributes: MountAttributes) {
+    /// Changes the attributes of all mounts at a path and below, as [`Program::set_attributes`] does those of a tree.
+    pub fn set_attributes_below(&mut self, path: &CString, attributes: MountAttributes) {
         let words = [attributes.bits(), 0, libc::MS_PRIVATE, 0];
         let args = [
             Arg::Number(libc::AT_FDCWD.into()),
-            self.bytes(b"/\0"),
+            self.text(path),
             Arg::Number(AT_RECURSIVE),
             self.words(&words),
             Arg::Number(size_of_val(&words) as i64),
         ];
-        let text = || format!("/, AT_RECURSIVE, {}, MS_PRIVATE", attributes.names("MOUNT_ATTR_", "|"));
+        let text = || format!("{}, AT_RECURSIVE, {}, MS_PRIVATE", shown(path), attributes.names("MOUNT_ATTR_", "|"));
         self.build("mount_setattr", text, libc::SYS_mount_setattr, &args, 0);
     }
 

@@ -15,6 +15,11 @@ pub fn tests() -> Vec<Test> {
             mounts_outside,
         ),
         test("run_isolation::what_is_masked_stays_so", &[], masks),
+        test(
+            "run_isolation::nodes_of_the_host_are_not_changed",
+            &[Need::Root, Need::File("/proc/keys"), Need::File("/dev/full")],
+            nodes,
+        ),
         test("run_isolation::what_is_masked_stays_so_in_a_user_namespace_made_inside", &[], masks_below),
         test("run_isolation::who_may_undo_masks_is_told", &[], note),
         test("run_isolation::the_cgroups_of_the_host_are_out_of_reach", &[], cgroups),
@@ -139,13 +144,47 @@ fn still_masked(said: &place::Said) {
     }
 }
 
+/// Where root inside is root outside, as root may ask for.
+const ROOT_OUTSIDE: [&[&str]; 5] = [
+    &["--userns", "keep"],
+    &["--userns", "host"],
+    &["--userns", "map=0:0:1"],
+    &["--userns", "keep", "--share", "pid"],
+    &["--userns", "host", "--share", "pid"],
+];
+
 fn masks() {
+    let mut ways: Vec<(Caller, &[&str])> = Vec::new();
     for caller in callers() {
-        let said = probe(caller, &[], &["masks"]);
+        ways.extend([(caller, &[][..]), (caller, &["--share", "pid"])]);
+    }
+    if place::is_root() {
+        // Whose files could all be written to.
+        ways.extend(ROOT_OUTSIDE.map(|options| (Caller::Root, options)));
+    }
+    for (caller, options) in ways {
+        let said = probe(caller, options, &["masks"]);
         for what in ["umount.", "remount.", "move.", "new.", "bind."] {
             said.all(what, &["EPERM"]);
         }
         still_masked(&said);
+    }
+}
+
+/// Nodes of devices are the host's, also where one of them hides a file. They are used, and not changed.
+fn nodes() {
+    use std::os::unix::fs::MetadataExt;
+    let of = |path: &str| {
+        let found = std::fs::metadata(path).expect("a node");
+        (found.mode(), found.uid(), found.gid(), found.ctime(), found.ctime_nsec())
+    };
+    let before = ["/dev/null", "/dev/full", "/proc/keys"].map(of);
+    let script = "echo x >/dev/null && head -c 1 /dev/zero | wc -c
+        for path in /dev/null /dev/full /proc/keys; do chmod 600 $path; chown 1:1 $path; done 2>&1 | grep -c Read-only";
+    for options in ROOT_OUTSIDE {
+        let done = place::finish(place::run_as(Caller::Root, options).args(["sh", "-c", script]));
+        assert_eq!(["/dev/null", "/dev/full", "/proc/keys"].map(of), before, "{options:?}");
+        assert_eq!((done.code, &*done.out), (Some(0), "1\n6\n"), "{options:?}: {}", done.err);
     }
 }
 

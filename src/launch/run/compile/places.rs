@@ -95,15 +95,9 @@ impl Compiler<'_> {
             program.make_file(&at);
             program.attach(MountTree::Slot(Slot(DEVICES + place as u16)), &at, Otherwise::Stop);
         }
-        program.make_directory(&known("/dev/pts"), 0o755);
-        let group = if tty_group { ",gid=5" } else { "" };
-        let options = known(&format!("newinstance,ptmxmode=0666,mode=620{group}"));
-        program.mount(&known("devpts"), &known("/dev/pts"), attributes, &options, Otherwise::Stop);
-        program.make_directory(&known("/dev/shm"), 0o755);
-        program.mount(&known("tmpfs"), &known("/dev/shm"), PLAIN, &known("mode=1777"), Otherwise::Stop);
-        if mqueue {
-            program.make_directory(&known("/dev/mqueue"), 0o755);
-            program.mount(&known("mqueue"), &known("/dev/mqueue"), DATA, &known(""), Otherwise::GoOn);
+        let folders = ["/dev/pts", "/dev/shm", "/dev/mqueue"];
+        for folder in folders.iter().filter(|folder| mqueue || **folder != "/dev/mqueue") {
+            program.make_directory(&known(folder), 0o755);
         }
         for (name, to) in [
             ("/dev/fd", "/proc/self/fd"),
@@ -114,7 +108,16 @@ impl Compiler<'_> {
         ] {
             program.make_link(&known(to), &known(name));
         }
-        program.remount(&known("/dev"), MountAttributes { read_only: true, ..attributes }, Otherwise::Stop);
+        // The devices, too: they are the host's, and can be written to all the same, but not changed in whose they are. What is hidden behind
+        // one of them gets this from it.
+        program.set_attributes_below(&known("/dev"), MountAttributes { read_only: true, ..attributes });
+        let group = if tty_group { ",gid=5" } else { "" };
+        let options = known(&format!("newinstance,ptmxmode=0666,mode=620{group}"));
+        program.mount(&known("devpts"), &known("/dev/pts"), attributes, &options, Otherwise::Stop);
+        program.mount(&known("tmpfs"), &known("/dev/shm"), PLAIN, &known("mode=1777"), Otherwise::Stop);
+        if mqueue {
+            program.mount(&known("mqueue"), &known("/dev/mqueue"), DATA, &known(""), Otherwise::GoOn);
+        }
         program.set_umask(0o022);
     }
 

@@ -151,11 +151,9 @@ impl Gathering<'_> {
     pub(super) fn sensitive(&self, sys: bool) -> Sensitive {
         let mut sensitive = Sensitive::default();
         let created = crate::launch::run::plan::created(self.request);
-        let is_new = |path: &str| match path.starts_with("/proc") {
-            true => created.contains(NsKind::Pid),
-            false => sys,
-        };
-        for path in MASKED.into_iter().filter(|path| is_new(path)) {
+        // Also where /proc is the one outside: what lies over it lies there in the sandbox's own mount namespace.
+        let is_shown = |path: &str| path.starts_with("/proc") || sys;
+        for path in MASKED.into_iter().filter(|path| is_shown(path)) {
             if let Ok(found) = std::fs::symlink_metadata(path) {
                 sensitive.masked.push((path, found.is_dir()));
             }
@@ -165,7 +163,7 @@ impl Gathering<'_> {
         if shows_cgroups && self.held.root.is_none() && Path::new("/sys/fs/cgroup").is_dir() {
             sensitive.masked.push(("/sys/fs/cgroup", true));
         }
-        let is_there = |path: &&str| is_new(path) && std::fs::symlink_metadata(path).is_ok();
+        let is_there = |path: &&str| is_shown(path) && std::fs::symlink_metadata(path).is_ok();
         sensitive.read_only = READ_ONLY.into_iter().filter(is_there).collect();
         sensitive
     }
