@@ -17,6 +17,15 @@ pub fn has_clone3() -> bool {
     answer == -1 && Errno::last() == Errno::EINVAL
 }
 
+/// Says whether keyctl(2) is to be had: a kernel may lack it, a filter may refuse it, and then nobody inside has it either.
+pub fn has_keyrings() -> bool {
+    const KEYCTL_GET_KEYRING_ID: libc::c_int = 0;
+    const KEY_SPEC_SESSION_KEYRING: libc::c_int = -3;
+    // SAFETY: the call takes numbers; the last one says that nothing is made.
+    let answer = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) };
+    answer != -1 || !matches!(Errno::last(), Errno::ENOSYS | Errno::EPERM)
+}
+
 /// Says whether there is openat2(2).
 pub fn has_openat2() -> bool {
     // SAFETY: a size of nothing is refused before anything is read.

@@ -189,6 +189,11 @@ impl Compiler<'_> {
                     program.set_attributes(slot, MountAttributes { read_only: *read_only, ..through });
                 }
             }
+            // With the filter nobody inside reads keys, whatever keyring there is: a user may have so many keys, and they may be used up.
+            Action::NewKeyring => program.join_new_keyring(match self.request.seccomp {
+                true => Otherwise::GoOn,
+                false => Otherwise::Stop,
+            }),
             Action::KeepMountsInside => program.keep_mounts_inside(),
             Action::EnterCopy => program.enter_copy(),
             Action::ProtectCopy => {

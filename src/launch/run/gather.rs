@@ -162,6 +162,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
         cgroups: held.cgroups.are_v1(),
         clone3: sandbox::has_clone3(),
+        keyrings: sandbox::has_keyrings(),
         tree_namespaces: sandbox::has_tree_namespaces(),
         root,
         binds,

@@ -257,6 +257,12 @@ impl Maker<'_> {
                 self.step(Action::BecomeRoot { groups }, "what it makes from now on is to belong to root inside");
             }
         }
+        if self.facts.keyrings {
+            self.step(
+                Action::NewKeyring,
+                "keys that the caller holds are in no namespace, and would be the command's, too",
+            );
+        }
         if !self.request.detach {
             self.step(Action::DieWithNsx, "changes of ids have taken it back if it was set before");
         }

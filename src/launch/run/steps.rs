@@ -137,6 +137,8 @@ pub enum Action {
         /// Whether supplementary groups may be given up.
         groups: bool,
     },
+    /// Has an empty session keyring in place of the caller's.
+    NewKeyring,
     /// Leaves namespaces that the first process need not be born into.
     Unshare(KindSet),
     /// Sets clocks ahead.
@@ -351,6 +353,8 @@ pub struct Facts {
     pub limits: Vec<String>,
     /// The cgroups: whether each is of v1.
     pub cgroups: Vec<bool>,
+    /// Whether keyctl(2) may be used.
+    pub keyrings: bool,
     /// Whether there is clone3(2).
     pub clone3: bool,
     /// Whether a mount namespace can begin as a copy of mounts.

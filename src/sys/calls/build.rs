@@ -97,6 +97,14 @@ impl Program {
         self.build("unshare", || clone_names(kinds), libc::SYS_unshare, &args, 0);
     }
 
+    /// Has a new session keyring with nothing in it: keyctl(2) with `KEYCTL_JOIN_SESSION_KEYRING`.
+    pub fn join_new_keyring(&mut self, otherwise: Otherwise) {
+        const KEYCTL_JOIN_SESSION_KEYRING: i64 = 1;
+        let args = [Arg::Number(KEYCTL_JOIN_SESSION_KEYRING), Arg::Number(0)];
+        let text = || "KEYCTL_JOIN_SESSION_KEYRING".to_owned();
+        self.build("keyctl", text, libc::SYS_keyctl, &args, Program::flags(otherwise));
+    }
+
     /// Writes a text to a file: openat(2), write(2), close(2).
     pub fn write_file(&mut self, path: &CString, text: &[u8], otherwise: Otherwise) {
         let args = [

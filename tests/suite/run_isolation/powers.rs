@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Test> {
         ),
         test("run_isolation::a_suid_program_that_is_shown_gives_nothing", &[Need::Root], suid),
         test("run_isolation::keys_are_refused", &[], keys),
+        test("run_isolation::keys_of_the_caller_are_not_the_commands", &[], keys_of_the_caller),
         test("run_isolation::device_nodes_are_not_made_or_of_no_use", &[], devices),
         test("run_isolation::what_counts_for_the_host_is_not_written", &[], written),
         test("run_isolation::nobody_inside_is_spared_by_the_kernel", &[], oom),
@@ -147,6 +148,38 @@ fn suid() {
 fn keys() {
     for (caller, options) in place::all_ways() {
         probe(caller, &options, &["keys"]).all("", &["EPERM"]);
+    }
+}
+
+/// Gives a command a session keyring with a key in it, as a login does.
+fn with_a_key(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only keyctl(2) and add_key(2) are called.
+    unsafe {
+        command.pre_exec(|| {
+            const KEYCTL_JOIN_SESSION_KEYRING: i64 = 1;
+            const KEY_SPEC_SESSION_KEYRING: i64 = -3;
+            libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
+            let (kind, name) = (c"user".as_ptr(), c"nsx-test".as_ptr());
+            libc::syscall(libc::SYS_add_key, kind, name, c"x".as_ptr(), 1, KEY_SPEC_SESSION_KEYRING);
+            Ok(())
+        });
+    }
+}
+
+/// Without the filter nothing but a keyring of its own keeps the command from the caller's keys.
+fn keys_of_the_caller() {
+    let mut command = std::process::Command::new(place::suite());
+    with_a_key(command.args(["fixture", "probe", "key-of-the-caller"]));
+    place::Said::parse("outside", &place::finish(&mut command).out).is("search", &["ok"]);
+    let mut ways: Vec<(Caller, &[&str])> = callers().into_iter().map(|caller| (caller, &[][..])).collect();
+    ways.extend(callers().into_iter().map(|caller| (caller, &["--userns", "keep"][..])));
+    if place::is_root() {
+        ways.push((Caller::Root, &["--userns", "host"]));
+    }
+    for (caller, options) in ways {
+        let options = [&["--seccomp", "none"], options].concat();
+        place::probe_with(caller, &options, &["key-of-the-caller"], with_a_key).is("search", &["ENOKEY"]);
     }
 }
 

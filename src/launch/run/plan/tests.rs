@@ -17,6 +17,7 @@ fn facts() -> Facts {
         limits: Vec::new(),
         cgroups: Vec::new(),
         clone3: true,
+        keyrings: true,
         tree_namespaces: false,
         root: RootFacts::Tree(Origin::Path(b"/".to_vec())),
         binds: Vec::new(),
