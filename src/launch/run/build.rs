@@ -6,6 +6,7 @@
 
 mod judge;
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::compile::{Wiring, compile};
 use super::error::RunError;
 use super::forbidden;
-use super::gather::{Held, gather};
+use super::gather::{Held, gather, possible};
 use super::ids::{self, WriteError};
 use super::limits::Made;
 use super::plan::{kept, plan};
@@ -27,6 +28,7 @@ use super::steps::{Action, Facts, Plan, Who};
 use super::supervise::{End, Watch};
 use crate::launch::Ended;
 use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
+use crate::model::NsKind;
 use crate::proc::ProcRoot;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Signals};
@@ -59,7 +61,7 @@ pub struct Outcome {
 /// A sandbox that is to be.
 pub struct Sandbox<'a> {
     /// What was asked for.
-    pub request: &'a RunRequest,
+    pub request: Cow<'a, RunRequest>,
     /// What the host says.
     pub facts: Facts,
     /// The steps.
@@ -83,8 +85,10 @@ impl<'a> Sandbox<'a> {
     /// # Errors
     /// Where what was asked for cannot be.
     pub fn prepare(proc: &'a ProcRoot, request: &'a RunRequest) -> Result<Sandbox<'a>, RunError> {
-        let (facts, held) = gather(proc, request)?;
-        let plan = plan(request, &facts);
+        let (request, note) = possible(proc, request);
+        let (mut facts, held) = gather(proc, &request)?;
+        facts.notes.extend(note);
+        let plan = plan(&request, &facts);
         Ok(Sandbox { request, facts, plan, held, proc, halt_at: None })
     }
 
@@ -208,7 +212,8 @@ impl<'a> Sandbox<'a> {
             _ => None,
         };
         let before = screen.and_then(|screen| Some((screen, tty::likeness(screen, true)?.0)));
-        let filter = self.request.seccomp.then(|| seccomp::filter(kept(self.request, &self.facts)));
+        let outside = !self.plan.created.contains(NsKind::User);
+        let filter = self.request.seccomp.then(|| seccomp::filter(kept(&self.request, &self.facts), outside));
         let locks: Vec<BorrowedFd<'_>> = self.held.ids.locks.iter().chain(&self.held.locks).map(AsFd::as_fd).collect();
         let wiring = Wiring {
             report: ends.report.as_fd(),
@@ -226,7 +231,7 @@ impl<'a> Sandbox<'a> {
             screen: before.as_ref().map(|(screen, settings)| (*screen, &settings[..])),
             filter: filter.as_ref(),
         };
-        Ok(compile(program, &self.plan, self.request, &surroundings, &wiring, self.halt_at)?)
+        Ok(compile(program, &self.plan, &self.request, &surroundings, &wiring, self.halt_at)?)
     }
 
     /// Builds the sandbox, and runs the command in it to its end, or, detached, to its beginning.

@@ -189,6 +189,10 @@ impl Compiler<'_> {
                     program.set_attributes(slot, MountAttributes { read_only: *read_only, ..through });
                 }
             }
+            // Where that may not be written to, as inside a container, there is nothing to be done but to say so.
+            Action::ForbidCgroupNamespaces => {
+                program.write_file(&known("/proc/sys/user/max_cgroup_namespaces"), b"0", Otherwise::GoOn);
+            }
             // With the filter nobody inside reads keys, whatever keyring there is: a user may have so many keys, and they may be used up.
             Action::NewKeyring => program.join_new_keyring(match self.request.seccomp {
                 true => Otherwise::GoOn,

@@ -154,6 +154,7 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::MapOwners => "cannot map the owners of files".to_owned(),
         Action::Release | Action::AwaitCgroups | Action::AwaitRelease => "cannot go on".to_owned(),
         Action::BecomeRoot { .. } => "cannot become root inside".to_owned(),
+        Action::ForbidCgroupNamespaces => "cannot keep the command from its cgroups outside".to_owned(),
         Action::NewKeyring => "cannot make a session keyring".to_owned(),
         Action::SetClocks(_) => "cannot set clocks ahead".to_owned(),
         Action::DieWithNsx => "cannot tie it to nsx".to_owned(),

@@ -243,7 +243,7 @@ fn is_chrooted(proc: &ProcRoot, own: &ProcPid) -> bool {
     }
 }
 
-fn sysctl(proc: &ProcRoot, name: &str) -> Option<u64> {
+pub(super) fn sysctl(proc: &ProcRoot, name: &str) -> Option<u64> {
     let path = CString::new(format!("sys/{name}")).ok()?;
     let text = dir::read_whole(proc.as_fd(), &path, 64).ok()?;
     parse_decimal(text.trim_ascii())

@@ -5,6 +5,7 @@
 
 mod places;
 
+use std::borrow::Cow;
 use std::ffi::{CString, OsString};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use self::places::Places;
 use super::error::{RootProblem, RunError};
+use super::forbidden;
 use super::ids::{self, Caller, IdPlan, Writer};
 use super::limits::{self, CgroupPlan};
 use super::request::{Net, Root, RunRequest, UserNs};
@@ -77,6 +79,18 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 
 /// No file of a root directory is read further than this.
 const MOST_BYTES: usize = 1 << 20;
+
+/// Returns what can be had of what was asked for, and what is to be said of that: where there can be no cgroup namespace, as in a sandbox of
+/// an ordinary user's, one is as well done without. Nobody inside could mount cgroups then.
+pub fn possible<'a>(proc: &ProcRoot, request: &'a RunRequest) -> (Cow<'a, RunRequest>, Option<String>) {
+    const KNOB: &str = "user/max_cgroup_namespaces";
+    if request.share.contains(NsKind::Cgroup) || forbidden::sysctl(proc, KNOB) != Some(0) {
+        return (Cow::Borrowed(request), None);
+    }
+    let shared = RunRequest { share: request.share.with(NsKind::Cgroup), ..request.clone() };
+    let note = "the path of its cgroup can be seen inside: user.max_cgroup_namespaces is 0";
+    (Cow::Owned(shared), Some(note.to_owned()))
+}
 
 /// Looks at everything that the plan depends on.
 ///
@@ -162,6 +176,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
         cgroups: held.cgroups.are_v1(),
         clone3: sandbox::has_clone3(),
+        owns_cgroups: inner,
         keyrings: sandbox::has_keyrings(),
         tree_namespaces: sandbox::has_tree_namespaces(),
         root,

@@ -34,6 +34,7 @@ pub fn plan(request: &RunRequest, facts: &Facts) -> Plan {
     maker.become_root(created);
     maker.mounts(created);
     maker.limits(created);
+    maker.masks();
     maker.surroundings(created);
     maker.command();
     let mut notes = facts.notes.clone();
@@ -322,6 +323,9 @@ impl Maker<'_> {
         if matches!(self.facts.root, RootFacts::InMemory { .. }) {
             self.step(Action::SealRoot, "everything that it needs is made");
         }
+    }
+
+    fn masks(&mut self) {
         if self.request.mask {
             for &(path, directory) in &self.facts.sensitive.masked {
                 self.step(Action::Mask { path, directory }, "tells of the host");
@@ -373,6 +377,10 @@ impl Maker<'_> {
                 _ => "a time namespace begins with the children, and its clocks can be set before",
             };
             self.step(Action::Unshare(later), why);
+        }
+        if self.facts.owns_cgroups && created.contains(NsKind::User) {
+            let why = "in one of his own whoever has made cgroups outside could change them, and freeze or kill who is in them";
+            self.step(Action::ForbidCgroupNamespaces, why);
         }
         if let Some(offset) = self.request.time_offset {
             self.step(Action::SetClocks(offset), "while nobody is in the time namespace");

@@ -241,19 +241,43 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// Returns the rules for a command that keeps these capabilities.
-pub fn rules(kept: CapSet) -> Vec<Rule> {
+/// Calls that are not allowed where the command is in the user namespace outside. In a user namespace of its own whoever has a cgroup
+/// outside, or is root there, could show the cgroups outside and change them; with one that nsx makes, a sysctl of that keeps them from it.
+const OUTSIDE: [Row; 2] = [
+    Row {
+        calls: calls![unshare = libc::SYS_unshare, clone = libc::SYS_clone],
+        action: Action::ByArgument {
+            argument: 0,
+            tests: &[Test::within(!(libc::CLONE_NEWUSER as u32))],
+            found: Verdict::Allow,
+            otherwise: Verdict::Refuse(Errno::EPERM),
+        },
+        unless: CapSet::SYS_ADMIN,
+        why: "make no user namespace with --userns host: whoever has all capabilities in one sees and changes the host's cgroups",
+    },
+    Row {
+        calls: calls![clone3 = libc::SYS_clone3],
+        // What it is to make is in memory, where no filter looks. C libraries have a way around that.
+        action: refuse(Errno::ENOSYS),
+        unless: CapSet::SYS_ADMIN,
+        why: "is as clone, and a filter cannot see what it is to make",
+    },
+];
+
+/// Returns the rules for a command that keeps these capabilities; `outside` is whether it has no user namespace of its own.
+pub fn rules(kept: CapSet, outside: bool) -> Vec<Rule> {
     let known = KNOWN.iter().map(|&(first, last)| Rule { first, last, action: ALLOW });
     let refused = ROWS
         .iter()
+        .chain(OUTSIDE.iter().filter(|_| outside))
         .filter(|row| kept & row.unless == CapSet::EMPTY)
         .flat_map(|row| row.calls.iter().map(|call| Rule::one(call.number, row.action)));
     known.chain(refused).collect()
 }
 
-/// Returns the filter for a command that keeps these capabilities.
-pub fn filter(kept: CapSet) -> Filter {
-    Filter::new(&rules(kept))
+/// Returns the filter for a command that keeps these capabilities; `outside` is whether it has no user namespace of its own.
+pub fn filter(kept: CapSet, outside: bool) -> Filter {
+    Filter::new(&rules(kept, outside))
 }
 
 #[cfg(test)]
@@ -269,7 +293,7 @@ mod tests {
     const REFUSED: Verdict = Verdict::Refuse(Errno::EPERM);
 
     fn ask(kept: CapSet, number: c_long, arguments: [u64; 6]) -> Verdict {
-        answer(&filter(kept), number as u32, arguments)
+        answer(&filter(kept, false), number as u32, arguments)
     }
 
     proptest! {
@@ -278,9 +302,10 @@ mod tests {
         #[test]
         fn the_filter_answers_as_the_table_says(
             kept in prop_oneof![Just(CapSet::DOCKER), Just(CapSet::EMPTY), any::<u64>().prop_map(CapSet::from_bits)],
+            outside in any::<bool>(),
             arguments in proptest::array::uniform6(prop_oneof![any::<u64>(), 0..64u64]),
         ) {
-            let (filter, rules) = (filter(kept), rules(kept));
+            let (filter, rules) = (filter(kept, outside), rules(kept, outside));
             for number in 0..1000 {
                 prop_assert_eq!(answer(&filter, number, arguments), expected(&rules, number, arguments), "{}", number);
             }
@@ -348,6 +373,23 @@ mod tests {
     }
 
     #[test]
+    fn without_a_user_namespace_none_is_made() {
+        let ask = |kept, number: c_long, flags: u64| answer(&filter(kept, true), number as u32, [flags; 6]);
+        let user = libc::CLONE_NEWUSER as u64;
+        for number in [libc::SYS_unshare, libc::SYS_clone] {
+            for flags in [user, user | libc::CLONE_NEWNS as u64, 1 << 32 | user | 17] {
+                assert_eq!(ask(CapSet::EMPTY, number, flags), REFUSED);
+                assert_eq!(ask(CapSet::SYS_ADMIN, number, flags), Verdict::Allow);
+            }
+            for flags in [0, 17, libc::CLONE_NEWNS as u64, user << 32 | libc::CLONE_VM as u64, !user] {
+                assert_eq!(ask(CapSet::EMPTY, number, flags), Verdict::Allow, "{flags:#x}");
+            }
+        }
+        assert_eq!(ask(CapSet::EMPTY, libc::SYS_clone3, 0), Verdict::Refuse(Errno::ENOSYS));
+        assert!(OUTSIDE.iter().all(|row| !row.why.is_empty()));
+    }
+
+    #[test]
     fn personalities_are_the_usual_ones() {
         let usual = [0, 8, 0x2_0000, 0x2_0008, 0x4_0000, 0x4_0008, 0xffff_ffff, 0xffff_ffff_ffff_ffff, 0x1_0000_0000];
         for persona in usual {
@@ -362,7 +404,7 @@ mod tests {
     #[test]
     fn it_is_small() {
         for kept in [CapSet::EMPTY, CapSet::DOCKER, CapSet::from_bits(u64::MAX)] {
-            let filter = filter(kept);
+            let filter = filter(kept, true);
             let length = filter.instructions().len();
             assert!(length < 110, "{length}");
             let most = (0..1000).map(|number| steps(&filter, number)).max();
@@ -378,7 +420,7 @@ mod tests {
     fn the_kernel_does_as_the_filter_says() {
         let mut program = Program::default();
         program.no_new_privs();
-        program.seccomp(&filter(CapSet::DOCKER), crate::sys::program::Otherwise::Stop);
+        program.seccomp(&filter(CapSet::DOCKER, false), crate::sys::program::Otherwise::Stop);
         let terminal = i64::from(libc::TIOCSTI as u32);
         let calls: [(c_long, [i64; 3], Option<Errno>); 11] = [
             (libc::SYS_getpid, [0; 3], None),

@@ -139,6 +139,8 @@ pub enum Action {
     },
     /// Has an empty session keyring in place of the caller's.
     NewKeyring,
+    /// Has nobody inside make a cgroup namespace.
+    ForbidCgroupNamespaces,
     /// Leaves namespaces that the first process need not be born into.
     Unshare(KindSet),
     /// Sets clocks ahead.
@@ -353,6 +355,8 @@ pub struct Facts {
     pub limits: Vec<String>,
     /// The cgroups: whether each is of v1.
     pub cgroups: Vec<bool>,
+    /// Whether somebody inside is who has made the cgroups outside, and may change them where they are shown.
+    pub owns_cgroups: bool,
     /// Whether keyctl(2) may be used.
     pub keyrings: bool,
     /// Whether there is clone3(2).

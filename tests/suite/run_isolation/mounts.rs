@@ -23,6 +23,11 @@ pub fn tests() -> Vec<Test> {
         test("run_isolation::what_is_masked_stays_so_in_a_user_namespace_made_inside", &[], masks_below),
         test("run_isolation::who_may_undo_masks_is_told", &[], note),
         test("run_isolation::the_cgroups_of_the_host_are_out_of_reach", &[], cgroups),
+        test(
+            "run_isolation::cgroups_cannot_be_shown_by_who_has_some_outside",
+            &[Need::Tool("unshare"), Need::Tool("mount")],
+            own_cgroups,
+        ),
         test("run_isolation::a_sandbox_in_a_sandbox_is_no_way_out", &[Need::Root], nested),
     ]
 }
@@ -257,6 +262,40 @@ fn cgroups() {
                 );
             }
         }
+    }
+}
+
+/// Whoever exists inside and has cgroups outside could freeze or kill everybody in them, if they could be mounted: in a cgroup namespace of
+/// his own, below a user namespace in which he has all capabilities.
+fn own_cgroups() {
+    let script = "mkdir -p /tmp/cg
+        for flags in -UrmC -Urm; do
+            for kind in cgroup2 'cgroup -o pids' 'cgroup -o freezer'; do
+                unshare $flags mount -t $kind none /tmp/cg && echo mounted
+            done
+        done 2>&1 | grep -E '^mounted|not permitted|No space|denied' | sort | uniq -c
+        echo end";
+    let mut ways: Vec<(Caller, &[&str])> =
+        callers().into_iter().flat_map(|caller| [(caller, &[][..]), (caller, &["--seccomp", "none"])]).collect();
+    if place::is_root() {
+        ways.extend([
+            (Caller::Root, &["--userns", "keep"][..]),
+            (Caller::Root, &["--userns", "map=0:0:1", "--seccomp", "none"]),
+            (Caller::Root, &["--userns", "host"]),
+        ]);
+        if crate::harness::cgroup::is_usable("pids") {
+            ways.push((Caller::Root, &["--userns", "keep", "--pids", "50"]));
+        }
+    }
+    for (caller, options) in ways {
+        let done = place::finish(place::run_as(caller, options).args(["sh", "-c", script]));
+        let is_roots = caller == Caller::Root && !options.contains(&"--userns");
+        // Nobody inside root's own sandbox has any, so there they may be looked at.
+        assert!(
+            done.out.ends_with("end\n") && (is_roots || !done.out.contains("mounted")),
+            "{caller:?} {options:?}: {done:?}"
+        );
+        assert!(is_roots || done.out.contains("not permitted") || done.out.contains("No space"), "{done:?}");
     }
 }
 

@@ -82,11 +82,20 @@ fn other_sysctls() {
         assert!(hint.contains(&format!("user.max_{kind}_namespaces=")), "{hint}");
     }
     // Those that the first process makes itself, when it is inside.
-    for kind in ["cgroup", "time"] {
-        let done = output(below(&format!("echo 0 >/proc/sys/user/max_{kind}_namespaces")).arg("true"));
-        let (line, _) = refused(&done, kind);
-        assert!(line.contains("ENOSPC") && line.contains(&format!("user.max_{kind}_namespaces is 0")), "{line}");
-    }
+    let done = output(below("echo 0 >/proc/sys/user/max_time_namespaces").arg("true"));
+    let (line, _) = refused(&done, "time");
+    assert!(line.contains("ENOSPC") && line.contains("user.max_time_namespaces is 0"), "{line}");
+    // Without one of these nothing is in reach that is not with it.
+    let script = "readlink /proc/self/ns/cgroup; exit 4";
+    let done = output(below("echo 0 >/proc/sys/user/max_cgroup_namespaces").args(["sh", "-c", script]));
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("note: the path of its cgroup can be seen inside: user.max_cgroup_namespaces is 0"),
+        "{said}"
+    );
+    let own = std::fs::read_link("/proc/self/ns/cgroup").expect("a namespace");
+    assert_eq!(text(&done.stdout).trim_end(), own.to_string_lossy());
     // Who shares them needs none.
     let done = output(below("echo 0 >/proc/sys/user/max_net_namespaces").args(["--net=host", "sh", "-c", "exit 4"]));
     assert_eq!(done.status.code(), Some(4), "{}", text(&done.stderr));

@@ -17,6 +17,7 @@ fn facts() -> Facts {
         limits: Vec::new(),
         cgroups: Vec::new(),
         clone3: true,
+        owns_cgroups: false,
         keyrings: true,
         tree_namespaces: false,
         root: RootFacts::Tree(Origin::Path(b"/".to_vec())),
@@ -64,6 +65,7 @@ fn the_plain_sandbox() {
             "nsx Release",
             "init AwaitRelease",
             "init BecomeRoot",
+            "init NewKeyring",
             "init DieWithNsx",
             "init ChangeRoot",
             "init MountProc",
@@ -136,6 +138,34 @@ fn where_mounts_can_be_a_namespace_no_root_directory_is_changed() {
     let another = RunRequest { root: Root::Directory { path: "/x".into(), read_only: false }, ..request() };
     let facts = Facts { tree_namespaces: true, root: RootFacts::Tree(Origin::Held(0)), ..facts() };
     assert!(plan(&another, &facts).has(|action| *action == Action::ChangeRoot));
+}
+
+#[test]
+fn mounts_are_kept_inside_before_any_is_made() {
+    let host = RunRequest { userns: UserNs::Host, ..request() };
+    let made = plan(&host, &facts());
+    let kept = place(&made, |action| *action == Action::KeepMountsInside);
+    assert!(kept < place(&made, |action| matches!(action, Action::TakeRoot { .. })));
+    // Where the kernel sees to that, or the copy does, it would be one call more.
+    assert!(!plan(&request(), &facts()).has(|action| *action == Action::KeepMountsInside));
+}
+
+#[test]
+fn who_has_cgroups_outside_makes_no_cgroup_namespace() {
+    for cgroups in [vec![], vec![true], vec![false]] {
+        let made = plan(&request(), &Facts { owns_cgroups: true, cgroups, ..facts() });
+        let forbidden = place(&made, |action| *action == Action::ForbidCgroupNamespaces);
+        let last = made.steps.iter().rposition(|step| matches!(step.action, Action::Unshare(_) | Action::Clone { .. }));
+        assert!(last < Some(forbidden), "its own is there by then");
+        let protect = made.steps.iter().position(|step| step.action == Action::Protect("/proc/sys"));
+        assert!(protect.is_none_or(|protect| forbidden < protect));
+        assert!(forbidden < place(&made, |action| matches!(action, Action::Fork { .. })));
+    }
+    let host = RunRequest { userns: UserNs::Host, ..request() };
+    // It would be a sysctl of the host's.
+    assert!(
+        !plan(&host, &Facts { owns_cgroups: true, ..facts() }).has(|action| *action == Action::ForbidCgroupNamespaces)
+    );
 }
 
 #[test]
