@@ -8,9 +8,9 @@ mod run;
 use nix::unistd::geteuid;
 
 use super::enter::NotExecuted;
-use super::kill::KillError;
 use crate::cgroup::change::ChangeError;
 use crate::launch::EnterError;
+use crate::launch::run::kill::KillError;
 use crate::model::Gap;
 use crate::select::TargetError;
 use crate::sys::Errno;

@@ -1,45 +1,57 @@
 //! The sandboxes of `nsx run` on this host: no file says which there are, their first processes do, by their command lines.
 //!
 //! The first process and the stub of a sandbox are called `nsx: sandbox NAME` in their command lines, and `nsx-init` and `nsx-stub` in their
-//! names. Anybody can call himself so. But both keep others from looking into them (`PR_SET_DUMPABLE`), so that the files in
-//! their directories in /proc belong to root of the user namespace that their program was started in, which no process inside a sandbox can have.
+//! names. Anybody can call himself so, and others may be looking for a name that he likes. So more is asked:
+//!
+//! - Both keep others from looking into them (`PR_SET_DUMPABLE`), so that the files in their directories in /proc belong to root of the user
+//!   namespace that their program was started in. A program that nobody inside may read has that of the host, too; but both run from a
+//!   memory file, which can be seen by whoever may look into them.
+//! - A stub that has other uids than one is a suid program of somebody else's.
+//! - A stub and a first process belong together where they are in one session, which the stub has made, or children of one nsx. Nobody can
+//!   come into either from elsewhere.
+//! - Whose a sandbox without a stub is, its user namespace says.
 //!
 //! Not here: making and ending them (`launch::run`).
 
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 use super::TargetError;
 use crate::model::id::parse_decimal;
 use crate::model::{KindSet, NsId, NsKind, Pid, Uid};
-use crate::proc::parse::effective_uid;
+use crate::proc::parse::uids;
 use crate::proc::{ProcPid, ProcRoot};
 use crate::sys::dir::DirReader;
-use crate::sys::{SysError, cgroupfs};
+use crate::sys::{SysError, cgroupfs, dir, nsfs};
 
 /// What the command line of its processes begins with.
-pub const WORDS: &str = "nsx: sandbox";
+pub const WORDS: &CStr = c"nsx: sandbox";
 /// The name of its first process.
-pub const INIT: &str = "nsx-init";
+pub const INIT: &CStr = c"nsx-init";
 /// The name of its stub.
-pub const STUB: &str = "nsx-stub";
+pub const STUB: &CStr = c"nsx-stub";
 
 /// No command line is read further.
 const MOST_BYTES: usize = 256;
 
-/// One of the processes that keep a sandbox.
-struct Keeper {
+/// A process that attends to a sandbox.
+struct Attendant {
     process: ProcPid,
-    name: Vec<u8>,
+    name: String,
     init: bool,
+    parent: Pid,
+    session: u32,
 }
 
 /// A sandbox.
 pub struct Sandbox {
+    /// Its name.
+    pub name: String,
     /// Its first process.
     pub init: ProcPid,
     /// The process that cleans up after it, if it is there.
     pub stub: Option<ProcPid>,
-    /// Who runs it: the effective uid of the stub.
+    /// Who runs it, where that can be known.
     pub uid: Option<Uid>,
 }
 
@@ -54,40 +66,50 @@ impl Sandbox {
     }
 }
 
-/// Returns the sandbox whose first process has this pid.
+/// Returns all sandboxes, or those with this name.
 ///
 /// # Errors
 /// Where `/proc` cannot be read.
-pub fn find_by_pid(proc: &ProcRoot, pid: Pid) -> Result<Option<Sandbox>, SysError> {
-    let found = proc.process(pid).ok().and_then(keeper).filter(|keeper| keeper.init);
-    let Some(name) = found.and_then(|keeper| String::from_utf8(keeper.name).ok()) else { return Ok(None) };
-    Ok(find(proc, &name)?.into_iter().find(|one| one.init.pid == pid))
-}
-
-/// Returns the sandboxes with this name.
-///
-/// # Errors
-/// Where `/proc` cannot be read.
-pub fn find(proc: &ProcRoot, name: &str) -> Result<Vec<Sandbox>, SysError> {
-    let mut keepers = Vec::new();
+pub fn find(proc: &ProcRoot, name: Option<&str>) -> Result<Vec<Sandbox>, SysError> {
+    let mut attendants = Vec::new();
     for pid in proc.pids(&mut DirReader::new(32))? {
         // Who has gone meanwhile is none.
-        keepers.extend(proc.process(pid).ok().and_then(keeper).filter(|keeper| keeper.name == name.as_bytes()));
+        let found = proc.process(pid).ok().and_then(attendant);
+        attendants.extend(found.filter(|found| name.is_none_or(|name| found.name == name)));
     }
     let own = proc.own_process().ok().and_then(|own| mounts(&own));
-    keepers.retain(|keeper: &Keeper| !keeper.init || mounts(&keeper.process).is_none_or(|theirs| Some(theirs) != own));
-    let (inits, mut stubs): (Vec<Keeper>, Vec<Keeper>) = keepers.into_iter().partition(|keeper| keeper.init);
-    let uid = |process: &ProcPid| effective_uid(&process.read_all(c"status", 1 << 16).unwrap_or_default());
-    // A stub makes its first process right after it has come: of several with one name, the nearest before it is its.
+    attendants.retain(|one| !one.init || mounts(&one.process).is_none_or(|theirs| Some(theirs) != own));
+    let (inits, mut stubs): (Vec<Attendant>, Vec<Attendant>) = attendants.into_iter().partition(|one| one.init);
     let mut sandboxes: Vec<Sandbox> = Vec::new();
     for init in inits {
-        let before = stubs.iter().enumerate().filter(|(_, stub)| started(&stub.process) <= started(&init.process));
-        let place = before.max_by_key(|(_, stub)| started(&stub.process)).map(|(place, _)| place);
-        let stub = place.map(|place| stubs.swap_remove(place).process);
-        let uid = stub.as_ref().and_then(uid);
-        sandboxes.push(Sandbox { init: init.process, stub, uid });
+        let is_its = |stub: &Attendant| {
+            let together = init.session == stub.process.pid.0 || (init.parent == stub.parent && init.parent.0 > 1);
+            stub.name == init.name && together
+        };
+        let stub = stubs.iter().position(is_its).map(|place| stubs.swap_remove(place).process);
+        let uid = match &stub {
+            Some(stub) => only_uid(&stub.read_all(c"status", 1 << 16).unwrap_or_default()),
+            None => maker(&init.process),
+        };
+        sandboxes.push(Sandbox { name: init.name, init: init.process, stub, uid });
     }
     Ok(sandboxes)
+}
+
+/// Returns the sandbox with this name, or whose first process has this pid.
+///
+/// # Errors
+/// Where there is none, or several.
+pub fn find_by_word(proc: &ProcRoot, word: &str) -> Result<Sandbox, TargetError> {
+    let Ok(pid) = word.parse().map(Pid) else { return find_one(proc, word) };
+    let mut by_pid = find(proc, None).map_err(TargetError::Unlisted)?;
+    by_pid.retain(|one| one.init.pid == pid);
+    match (by_pid.pop(), find_one(proc, word)) {
+        (Some(by_pid), Ok(by_name)) if by_name.init.pid != by_pid.init.pid => Err(several(word, &[by_pid, by_name])),
+        (Some(_), Err(error @ TargetError::Sandboxes(..))) => Err(error),
+        (Some(by_pid), _) => Ok(by_pid),
+        (None, by_name) => by_name,
+    }
 }
 
 /// Returns the sandbox with this name.
@@ -95,7 +117,7 @@ pub fn find(proc: &ProcRoot, name: &str) -> Result<Vec<Sandbox>, SysError> {
 /// # Errors
 /// Where there is none, or several, which may be different users'.
 pub fn find_one(proc: &ProcRoot, name: &str) -> Result<Sandbox, TargetError> {
-    let mut found = find(proc, name).map_err(TargetError::Unlisted)?;
+    let mut found = find(proc, Some(name)).map_err(TargetError::Unlisted)?;
     let own = Uid(nix::unistd::geteuid().as_raw());
     if found.iter().any(|one| one.uid == Some(own)) {
         found.retain(|one| one.uid == Some(own));
@@ -104,10 +126,20 @@ pub fn find_one(proc: &ProcRoot, name: &str) -> Result<Sandbox, TargetError> {
         (1, Some(only)) => Ok(only),
         (_, None) => Err(TargetError::NoSandbox(name.to_owned())),
         (_, Some(last)) => {
-            let all = found.iter().chain([&last]).map(|one| (one.init.pid, one.uid)).collect();
-            Err(TargetError::Sandboxes(name.to_owned(), all))
+            found.push(last);
+            Err(several(name, &found))
         }
     }
+}
+
+fn several(name: &str, all: &[Sandbox]) -> TargetError {
+    TargetError::Sandboxes(name.to_owned(), all.iter().map(|one| (one.init.pid, one.uid)).collect())
+}
+
+/// Returns who has made the user namespace of a process; `None` where that may not be looked at, or is the caller's.
+fn maker(process: &ProcPid) -> Option<Uid> {
+    let opened = process.open_ns(c"ns/user").ok()?;
+    nsfs::owner_uid(opened.as_fd()).ok()
 }
 
 /// Returns the mount namespace of a process; `None` where it may not be read.
@@ -115,24 +147,34 @@ fn mounts(process: &ProcPid) -> Option<NsId> {
     process.namespaces_of(KindSet::NONE.with(NsKind::Mnt)).ok()?[NsKind::Mnt.index()]
 }
 
-fn started(process: &ProcPid) -> u64 {
-    let mut buffer = [0; 1024];
-    process.stat(&mut buffer).map_or(0, |stat| stat.start_time_ticks)
-}
-
-fn keeper(process: ProcPid) -> Option<Keeper> {
+fn attendant(process: ProcPid) -> Option<Attendant> {
     let mut buffer = [0; MOST_BYTES];
     let line = process.read(c"cmdline", &mut buffer).ok()?;
     let mut words = line.split(|byte| *byte == 0);
-    if words.next() != Some(WORDS.as_bytes()) {
+    if words.next() != Some(WORDS.to_bytes()) {
         return None;
     }
-    let name = words.next()?.to_vec();
-    let mut buffer = [0; 64];
-    let comm = process.read(c"comm", &mut buffer).ok()?.trim_ascii_end();
-    let init = comm == INIT.as_bytes();
-    let is_keeper = init || comm == STUB.as_bytes();
+    let name = String::from_utf8(words.next()?.to_vec()).ok()?;
+    let mut buffer = [0; 1024];
+    let stat = process.stat(&mut buffer).ok()?;
+    let init = stat.comm == INIT.to_bytes();
+    let (parent, session) = (stat.ppid, stat.session);
     // The directory itself belongs to the process in any case, see task_dump_owner() in fs/proc/base.c.
-    let is_roots = cgroupfs::owner(process.as_fd(), c"stat").is_ok_and(|uid| uid == 0);
-    (is_keeper && is_roots).then_some(Keeper { process, name, init })
+    let is_genuine = (init || stat.comm == STUB.to_bytes())
+        && cgroupfs::owner(process.as_fd(), c"stat").is_ok_and(|uid| uid == 0)
+        && runs_from_memory(&process)
+        && (init || only_uid(&process.read_all(c"status", 1 << 16).ok()?).is_some());
+    is_genuine.then_some(Attendant { process, name, init, parent, session })
+}
+
+/// Says whether the program of a process is a memory file, as far as that may be seen.
+fn runs_from_memory(process: &ProcPid) -> bool {
+    let mut buffer = [0; 64];
+    dir::readlink(process.as_fd(), c"exe", &mut buffer).map_or(true, |link| link.starts_with(b"/memfd:"))
+}
+
+/// Returns the uid of a process that has no other: real, effective, saved and that for files are the same.
+fn only_uid(status: &[u8]) -> Option<Uid> {
+    let [real, others @ ..] = uids(status)?;
+    others.iter().all(|other| *other == real).then_some(real)
 }

@@ -127,7 +127,13 @@ fn modules() -> Vec<Module> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut arguments = std::env::args_os();
+    // As the attendants of a sandbox are called.
+    let is_impostor = arguments.next().is_some_and(|program| program == "nsx: sandbox");
+    let arguments: Vec<OsString> = arguments.collect();
+    if is_impostor {
+        return harness::fixture::impostor();
+    }
     let words: Vec<&str> = arguments.iter().map_while(|word| word.to_str()).collect();
     match words.as_slice() {
         ["fixture", ..] => return harness::fixture::main(&arguments[1..]),

@@ -8,6 +8,7 @@
 mod descriptors;
 mod findings;
 mod ids;
+mod impostors;
 mod init;
 mod limits;
 mod mounts;
@@ -27,6 +28,7 @@ pub fn module() -> Module {
         descriptors::tests(),
         findings::tests(),
         ids::tests(),
+        impostors::tests(),
         init::tests(),
         limits::tests(),
         mounts::tests(),

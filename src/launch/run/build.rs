@@ -30,6 +30,7 @@ use crate::launch::Ended;
 use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
 use crate::model::NsKind;
 use crate::proc::ProcRoot;
+use crate::select::sandbox::WORDS;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{Call, Errno, SysError, dir, sandbox, spawn, tty};
@@ -255,7 +256,7 @@ impl<'a> Sandbox<'a> {
         let (mask, ignored) = (signals.before(), signals.ignored_children());
         let program = self.compile(Program::without_names(), &ends, mask, ignored)?;
         let name = CString::new(self.held.name.clone()).unwrap_or_default();
-        let stub = self.start(&program, ends.report.as_fd(), &[c"nsx: sandbox", &name]).map_err(cannot_start)?;
+        let stub = self.start(&program, ends.report.as_fd(), &[WORDS, &name]).map_err(cannot_start)?;
         drop(ends);
         let made = match self.make_cgroups() {
             Ok(made) => made,

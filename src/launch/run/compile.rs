@@ -15,6 +15,7 @@ use super::steps::{Action, MountPoint, Origin, Plan, Step, Who};
 use crate::launch::EnterError;
 use crate::launch::surroundings::{Surroundings, text};
 use crate::model::{KindSet, NsKind};
+use crate::select::sandbox::STUB;
 use crate::sys::calls::mounts::{MountAttributes, MountTree};
 use crate::sys::program::{Otherwise, Program, Slot};
 use crate::sys::seccomp::Filter;
@@ -148,7 +149,7 @@ impl Compiler<'_> {
         let program = &mut self.program;
         match &step.action {
             Action::NewSession => {
-                program.set_name(c"nsx-stub");
+                program.set_name(STUB);
                 program.new_session();
             }
             Action::EnterNet => {

@@ -118,7 +118,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         }
     }
     let cannot = |error| RunError::Failed("cannot look at the cgroups".to_owned(), error);
-    let leaf = format!("nsx-{name}");
+    let leaf = limits::cgroup_name(&name);
     // Whose the files of a cgroup are may write to them, and with that user inside there, so may the command.
     let inner = request.userns == UserNs::Host || ids.has_outside(caller.euid);
     let cgroup_plan = if request.limits.is_empty() {

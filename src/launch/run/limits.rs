@@ -19,7 +19,7 @@ use std::path::{Component, Path, PathBuf};
 
 pub use check::{LEAST_MEMORY_BYTES, LEAST_TASKS};
 pub use made::{Made, MadeGroup};
-pub use plan::{CgroupPlan, Step};
+pub use plan::{CgroupPlan, INNER, Step, cgroup_name};
 
 use plan::{Act, Group, Why};
 

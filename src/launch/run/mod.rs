@@ -12,6 +12,7 @@ pub mod error;
 pub mod forbidden;
 pub mod gather;
 pub mod ids;
+pub mod kill;
 pub mod limits;
 pub mod plan;
 pub mod report;

@@ -15,4 +15,4 @@ pub use fdinfo::fdinfo_inode;
 pub use idmap::IdMap;
 pub use mountinfo::{MountLine, mountinfo, unescape_octal};
 pub use stat::{Stat, stat};
-pub use status::{Credentials, credentials, effective_uid};
+pub use status::{Credentials, credentials, effective_uid, uids};

@@ -3,13 +3,19 @@
 use crate::model::id::parse_decimal;
 use crate::model::{CapSet, Uid};
 
-/// Returns the effective uid of the process; `None` where the text has none.
+/// Returns the uids of the process: real, effective, saved, and that for files; `None` where the text has none.
 ///
 /// The name of the process stands in the first line with newlines escaped, so the first line that starts with `Uid:` is the kernel's.
-pub fn effective_uid(text: &[u8]) -> Option<Uid> {
+pub fn uids(text: &[u8]) -> Option<[Uid; 4]> {
     let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:\t"))?;
-    let effective = line.split(|&byte| byte == b'\t').nth(1)?;
-    parse_decimal(effective).map(Uid)
+    let mut all = line.split(|&byte| byte == b'\t').map(|uid| parse_decimal(uid).map(Uid));
+    let mut next = || all.next().flatten();
+    Some([next()?, next()?, next()?, next()?])
+}
+
+/// Returns the effective uid of the process; `None` where the text has none.
+pub fn effective_uid(text: &[u8]) -> Option<Uid> {
+    uids(text).map(|[_, effective, ..]| effective)
 }
 
 /// What a process is allowed.

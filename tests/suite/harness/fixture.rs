@@ -11,6 +11,8 @@ mod enter;
 mod fuse;
 mod probe;
 
+pub use attack::impostor;
+
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -31,6 +33,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Some("look") => return enter::look(&arguments[1..]),
         Some("reaper") => return enter::reaper(Path::new(&arguments[1]), &arguments[2..]),
         Some("tiocsti") => return attack::tiocsti(),
+        Some("as-attendant") => return attack::as_attendant(&arguments[1], &arguments[2]),
         Some("probe") => return probe::main(&arguments[1..]),
         // In a user namespace that maps nobody.
         Some("wait") => {

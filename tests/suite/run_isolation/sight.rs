@@ -18,7 +18,7 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-fn named(below: &str) -> tempfile::TempDir {
+pub fn named(below: &str) -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("nsx-test-").tempdir_in(below).expect("a folder");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
     folder

@@ -7,6 +7,7 @@ use super::{ANSWER, COMMAND, Compiler, ENDED, FAR, FIRST_PID, PAUSES_MS, PIDFD, 
 use crate::launch::EnterError;
 use crate::launch::surroundings::{Surroundings, candidates};
 use crate::model::{CapSet, NsKind};
+use crate::select::sandbox::INIT;
 use crate::sys::program::{Otherwise, Slot};
 
 impl Compiler<'_> {
@@ -74,7 +75,7 @@ impl Compiler<'_> {
             program.patch(fork, program.here());
         }
         program.copy(Slot::FIRST, COMMAND);
-        program.set_name(c"nsx-init");
+        program.set_name(INIT);
         let kept: Vec<BorrowedFd<'_>> = [wiring.report].into_iter().chain(wiring.locks.iter().copied()).collect();
         program.close_others(&kept, &self.request.keep_fds);
         if wiring.terminal.is_some() {

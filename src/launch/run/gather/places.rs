@@ -268,13 +268,13 @@ mod tests {
     fn a_home_behind_a_link_is_hidden_where_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let real = std::fs::canonicalize(folder.path()).expect("a path");
-        std::fs::create_dir_all(real.join("var/home/al")).expect("a folder");
-        std::os::unix::fs::symlink("var/home", real.join("home")).expect("a link");
+        std::fs::create_dir_all(real.join("var/homes/al")).expect("a folder");
+        std::os::unix::fs::symlink("var/homes", real.join("home")).expect("a link");
         let mut private = vec![(b"/somewhere".to_vec(), 0o755)];
         hide_home(&mut private, &real.join("home"), 0o755);
-        assert_eq!(private[1..], [(bytes(&real.join("var/home")), 0o755)]);
+        assert_eq!(private[1..], [(bytes(&real.join("var/homes")), 0o755)]);
         // What lies below is hidden already, whichever way it is named.
-        for home in ["home/al", "var/home/al", "var/home"] {
+        for home in ["home/al", "var/homes/al", "var/homes"] {
             hide_home(&mut private, &real.join(home), 0o755);
         }
         // None of these is a directory that could be.
@@ -282,6 +282,6 @@ mod tests {
             hide_home(&mut private, Path::new(home), 0o755);
         }
         assert_eq!(private.len(), 2, "{private:?}");
-        assert_eq!(real_path(&real.join("home/new/one")), real.join("var/home/new/one"));
+        assert_eq!(real_path(&real.join("home/new/one")), real.join("var/homes/new/one"));
     }
 }

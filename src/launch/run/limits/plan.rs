@@ -10,7 +10,12 @@ use crate::cgroup::change::{Cause, ChangeError, Intent, set};
 use crate::model::cgroup::{Controller, Version};
 
 /// What the cgroup is called that is inside that with the limits.
-pub(super) const INNER: &CStr = c"box";
+pub const INNER: &CStr = c"box";
+
+/// Returns what the cgroup of a sandbox is called.
+pub fn cgroup_name(name: &str) -> String {
+    format!("nsx-{name}")
+}
 
 /// A cgroup that is to be made.
 pub(super) struct Group {

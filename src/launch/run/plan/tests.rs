@@ -3,7 +3,7 @@
 use super::*;
 use crate::launch::run::request::{NameOrId, Rlimit};
 use crate::launch::run::request::{TimeOffset, User};
-use crate::launch::run::steps::{BindFacts, Sensitive, UserFacts};
+use crate::launch::run::steps::{BindFacts, MountPoint, Sensitive, UserFacts};
 
 fn request() -> RunRequest {
     RunRequest { command: vec!["true".into()], ..RunRequest::default() }
