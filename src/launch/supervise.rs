@@ -133,7 +133,7 @@ impl Watch<'_> {
                     // The terminal's affairs, and of no use to a command that comes later.
                     (SIGTTIN | SIGTTOU | SIGCONT | SIGWINCH, None) => {}
                     (SIGTSTP, None) => {
-                        signal::stop_self();
+                        signal::stop_self(clock.patience());
                         continued = true;
                     }
                     // The command's process may be there, and not be known yet.
@@ -161,7 +161,7 @@ impl Watch<'_> {
                     Change::Exited(code) => end = Some(End::Exited(code)),
                     Change::Killed(number) => end = Some(End::Killed(number)),
                     Change::Stopped(_) => {
-                        signal::stop_self();
+                        signal::stop_self(clock.patience());
                         continued = true;
                         if let Some(child) = progress.child {
                             let _ = signal::send(-child, SIGCONT);

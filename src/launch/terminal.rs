@@ -70,7 +70,7 @@ impl Proxy<'_> {
                     Change::Killed(number) => end = Some(End::Killed(number)),
                     Change::Stopped(_) => {
                         carrier.pause(self.signals, asked);
-                        signal::stop_self();
+                        signal::stop_self(None);
                         continued = true;
                         carrier.resume();
                         let _ = signal::send(self.keeper, SIGCONT);

@@ -203,10 +203,33 @@ pub fn send(pid: i32, signal: i32) -> Result<(), Errno> {
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-/// Stops this process until somebody continues it.
-pub fn stop_self() {
+/// Stops this process until somebody continues it, or for so long at most: by a timer whose signal is SIGCONT, which the kernel takes for one
+/// that somebody has sent. See timer_create(2).
+pub fn stop_self(most: Option<Duration>) {
+    let timer = most.and_then(|most| {
+        // SAFETY: all of it may be zero, which is then filled in.
+        let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGCONT;
+        let mut timer: libc::timer_t = std::ptr::null_mut();
+        // SAFETY: both live through the call, which writes the timer.
+        let made = unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) };
+        let after = libc::timespec {
+            tv_sec: most.as_secs().min(1 << 40) as libc::time_t,
+            // Nothing at all would turn it off.
+            tv_nsec: most.subsec_nanos().max(1).into(),
+        };
+        let once = libc::itimerspec { it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 }, it_value: after };
+        // SAFETY: the timer was just made, and the times live through the call.
+        let set = made == 0 && unsafe { libc::timer_settime(timer, 0, &raw const once, std::ptr::null_mut()) } == 0;
+        set.then_some(timer)
+    });
     // SAFETY: the call takes a number. SIGSTOP cannot be blocked.
     unsafe { libc::raise(libc::SIGSTOP) };
+    if let Some(timer) = timer {
+        // SAFETY: it was made above, and is nobody else's.
+        unsafe { libc::timer_delete(timer) };
+    }
 }
 
 /// Lets a signal that is blocked have its effect once: SIGTSTP, SIGTTIN or SIGTTOU stop this process then until somebody continues it.

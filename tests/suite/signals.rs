@@ -155,6 +155,10 @@ fn stubborn() {
     let mut run = start(&target, &["--timeout=0.2,0.2"], "trap '' TERM; echo ready; exec sleep \"$0\"");
     assert_eq!(run.end().0.code(), Some(124));
     assert_eq!(run.commands(), [0; 0]);
+    // One who has stopped, and nsx with him; nobody is there who would let them go on.
+    let mut run = start(&target, &["--timeout=0.2,0.2"], "trap '' TERM; echo ready; kill -STOP $$; exec sleep \"$0\"");
+    until_so("its end", || run.nsx.try_wait().expect("nsx").is_some());
+    assert_eq!(run.end().0.code(), Some(124));
 }
 
 fn in_time() {

@@ -149,13 +149,13 @@ impl Watch<'_> {
         let mut continued = false;
         loop {
             while let Some(came) = self.signals.next() {
-                self.hear(came, &mut state, &mut continued);
+                self.hear(came, &mut state, &mut continued, clock.patience());
             }
             self.look_after_children(&mut state);
             unsettled |= self.take_known(&mut state, all, settle);
             // Whoever does not wait for a command does not stop with it.
             if std::mem::take(&mut state.stopped) && state.end.is_none() && !self.detach {
-                self.stop_with_it(&mut state);
+                self.stop_with_it(&mut state, clock.patience());
                 continued = true;
             }
             if let Some(command) = &state.command {
@@ -263,7 +263,7 @@ impl Watch<'_> {
     }
 
     /// Takes in a signal that came to nsx.
-    fn hear(&self, came: Came, state: &mut State<'_>, continued: &mut bool) {
+    fn hear(&self, came: Came, state: &mut State<'_>, continued: &mut bool, patience: Option<Duration>) {
         match came.number {
             SIGCHLD | SIGTTIN | SIGTTOU => {}
             SIGWINCH if state.carrier.is_some() => {
@@ -281,7 +281,7 @@ impl Watch<'_> {
                 }
             }
             SIGTSTP if state.command.is_none() => {
-                signal::stop_self();
+                signal::stop_self(patience);
                 *continued = true;
             }
             SIGWINCH if state.command.is_none() => {}
@@ -308,12 +308,12 @@ impl Watch<'_> {
         }
     }
 
-    /// The command was stopped: so is nsx, and when somebody continues that, the command goes on.
-    fn stop_with_it(&self, state: &mut State<'_>) {
+    /// The command was stopped: so is nsx, and when somebody continues that, or its time is over, the command goes on.
+    fn stop_with_it(&self, state: &mut State<'_>, patience: Option<Duration>) {
         if let Some(carrier) = &mut state.carrier {
             carrier.pause(self.signals, false);
         }
-        signal::stop_self();
+        signal::stop_self(patience);
         if let Some(carrier) = &mut state.carrier {
             carrier.resume();
         }
