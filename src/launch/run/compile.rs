@@ -248,7 +248,7 @@ impl Compiler<'_> {
                 program.write_file(&known("/proc/self/timens_offsets"), offsets(*offset).as_bytes(), Otherwise::Stop);
                 program.forbid_tracing();
             }
-            Action::DieWithNsx => program.die_with_parent(),
+            Action::DieWithNsx | Action::DieWithInit => program.die_with_parent(),
             Action::ChangeRoot => self.change_root()?,
             Action::MountProc => self.put("proc", DATA, PROC, PROC_MADE),
             Action::MountSys => self.put("sysfs", MountAttributes { read_only: true, ..DATA }, SYS, SYS_MADE),

@@ -157,7 +157,7 @@ pub(super) fn cannot(action: &Action) -> String {
         Action::ForbidCgroupNamespaces => "cannot keep the command from its cgroups outside".to_owned(),
         Action::NewKeyring => "cannot make a session keyring".to_owned(),
         Action::SetClocks(_) => "cannot set clocks ahead".to_owned(),
-        Action::DieWithNsx => "cannot tie it to nsx".to_owned(),
+        Action::DieWithNsx | Action::DieWithInit => "cannot tie it to nsx".to_owned(),
         Action::MountTmpfs { path, .. } => format!("cannot put an empty directory at {}", named(path)),
         Action::MakeHome { .. } => "cannot make a home directory".to_owned(),
         Action::AttachBind { target, .. } => format!("cannot show anything at {}", named(target)),

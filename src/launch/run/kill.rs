@@ -11,7 +11,7 @@ use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
 use super::limits::{INNER, cgroup_name};
 use crate::cgroup::at::base_name;
 use crate::cgroup::change::set::Places;
-use crate::cgroup::change::{ChangeError, Log, make};
+use crate::cgroup::change::{ChangeError, Log, kill, make};
 use crate::cgroup::{Cgroups, ladder};
 use crate::model::Pid;
 use crate::proc::{ProcPid, ProcRoot};
@@ -21,6 +21,9 @@ use crate::sys::{Call, Errno, SysError, pidfd, signal};
 
 /// No file of `/proc` is read further.
 const MOST_BYTES: usize = 1 << 20;
+
+/// How long who is killed in a cgroup may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a sandbox could not be ended.
 #[derive(Debug)]
@@ -155,7 +158,9 @@ impl Ending {
             let path = path.strip_suffix(&inner[..]).unwrap_or(&path).to_vec();
             if base_name(&path) == leaf.as_bytes() {
                 let places = Places { all: vec![(hierarchy, path.clone())], path };
-                let removed = make::remove(&all, &places, true, &mut Log::new(false));
+                // In a pid namespace that is shared, they have not ended with the first process.
+                let killed = kill::run(&all, proc, &places, PATIENCE, &mut Log::new(false)).map(drop);
+                let removed = killed.and_then(|()| make::remove(&all, &places, true, &mut Log::new(false)).map(drop));
                 removed.map_err(|error| KillError::Left(name.clone(), error))?;
             }
         }

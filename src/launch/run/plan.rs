@@ -45,6 +45,11 @@ pub fn plan(request: &RunRequest, facts: &Facts) -> Plan {
             "with SYS_ADMIN the command can undo mounts: what is hidden or read-only inside is so by its leave".into(),
         );
     }
+    if !created.contains(NsKind::Pid) && facts.cgroups.is_empty() {
+        notes.push(
+            "with --share pid what the command leaves running goes on: nothing tells it from other processes".into(),
+        );
+    }
     Plan { steps: maker.steps, notes, created }
 }
 
@@ -300,6 +305,12 @@ impl Maker<'_> {
                 "a user who is not root has those that were asked for by name"
             },
         );
+        if self.request.init && !created(self.request).contains(NsKind::Pid) {
+            self.step(
+                Action::DieWithInit,
+                "in a pid namespace of its own the kernel would end it; changes of ids would take this back",
+            );
+        }
         self.step(Action::Exec, "everything is made, and given up");
         if self.request.init {
             self.who = Who::Init;

@@ -147,6 +147,8 @@ pub enum Action {
     SetClocks(TimeOffset),
     /// Dies when nsx does.
     DieWithNsx,
+    /// Dies when the first process does, which is not the kernel's to see to in a pid namespace that is shared.
+    DieWithInit,
     /// Makes the tree that was taken the root directory, and lets go of the host's.
     ChangeRoot,
     /// Attaches procfs.

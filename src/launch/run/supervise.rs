@@ -405,7 +405,13 @@ fn send_due(state: &State<'_>, due: Due) {
             command.send(SIGTERM, true);
             command.send(SIGCONT, true);
         }
-        (_, Some(first)) => drop(signal::send(first, SIGKILL)),
+        (command, Some(first)) => {
+            // With a pid namespace of its own the kernel kills them all when the first is.
+            if let Some(command) = command {
+                command.send(SIGKILL, true);
+            }
+            let _ = signal::send(first, SIGKILL);
+        }
         (_, None) => {}
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::libc::{SIGKILL, SIGSTOP, SIGTERM};
+use nix::libc::{SIGKILL, SIGSTOP, SIGTERM, SIGWINCH};
 use serde_json::Value;
 
 use super::super::harness::processes::{marked, new_mark, send, state, until_so};
@@ -26,6 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
         quiet("run_life::a_kill_of_the_first_process_ends_all", CONTROLLERS, first_killed),
         quiet("run_life::an_end_of_the_process_group_leaves_nothing", CONTROLLERS, group_ended),
         test("run_life::whoever_is_killed_takes_those_in_the_background_along", &[], background),
+        test("run_life::a_shared_pid_namespace_does_not_keep_the_command", &[], share_pid),
     ];
     // The nsx of the virtual machines is a release, which does not halt.
     if Place::here() == Place::Machine {
@@ -244,5 +245,16 @@ fn background() {
             assert_eq!((status.code(), status.signal()), expected, "{options:?}");
             until_so("all of it is gone", || run.commands().is_empty());
         }
+    }
+}
+
+/// Where the kernel does not end everybody with the first process, the command at least ends with it.
+fn share_pid() {
+    for (options, end) in [(&["--share=pid", "--timeout=0.2,0.2"][..], SIGWINCH), (&["--share=pid"], SIGKILL)] {
+        let mut run = start(options, "trap '' TERM; echo ready; exec sleep \"$0\"");
+        let command = run.command();
+        run.signal(end);
+        until_so("its end", || run.nsx.try_wait().expect("nsx").is_some());
+        until_so("the end of the command", || matches!(state(command), None | Some('Z')));
     }
 }
