@@ -213,8 +213,11 @@ impl<'a> Sandbox<'a> {
             _ => None,
         };
         let before = screen.and_then(|screen| Some((screen, tty::likeness(screen, true)?.0)));
-        let outside = !self.plan.created.contains(NsKind::User);
-        let filter = self.request.seccomp.then(|| seccomp::filter(kept(&self.request, &self.facts), outside));
+        let of = seccomp::Surroundings {
+            outside: !self.plan.created.contains(NsKind::User),
+            first_process: self.request.init && self.plan.created.contains(NsKind::Pid),
+        };
+        let filter = self.request.seccomp.then(|| seccomp::filter(kept(&self.request, &self.facts), of));
         let locks: Vec<BorrowedFd<'_>> = self.held.ids.locks.iter().chain(&self.held.locks).map(AsFd::as_fd).collect();
         let wiring = Wiring {
             report: ends.report.as_fd(),

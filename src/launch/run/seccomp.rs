@@ -264,20 +264,57 @@ const OUTSIDE: [Row; 2] = [
     },
 ];
 
-/// Returns the rules for a command that keeps these capabilities; `outside` is whether it has no user namespace of its own.
-pub fn rules(kept: CapSet, outside: bool) -> Vec<Rule> {
+const fn not_process_1(argument: u8) -> Action {
+    const IS_1: [Test; 1] = [Test::equals(1)];
+    Action::ByArgument { argument, tests: &IS_1, found: Verdict::Refuse(Errno::EPERM), otherwise: Verdict::Allow }
+}
+
+/// Calls that do not touch nsx's first process, which has the uid of root inside: a limit on its time would kill it, and all with it.
+const FIRST_PROCESS: [Row; 2] = [
+    Row {
+        calls: calls![
+            prlimit64 = libc::SYS_prlimit64,
+            sched_setaffinity = libc::SYS_sched_setaffinity,
+            sched_setattr = libc::SYS_sched_setattr,
+            sched_setparam = libc::SYS_sched_setparam,
+            sched_setscheduler = libc::SYS_sched_setscheduler
+        ],
+        action: not_process_1(0),
+        unless: NEVER,
+        why: "do not reach process 1, which nsx is told by how the command ends",
+    },
+    Row {
+        calls: calls![setpriority = libc::SYS_setpriority, ioprio_set = libc::SYS_ioprio_set],
+        action: not_process_1(1),
+        unless: NEVER,
+        why: "do not reach process 1 either",
+    },
+];
+
+/// What of a sandbox decides about its filter, beside capabilities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether it has no user namespace of its own.
+    pub outside: bool,
+    /// Whether process 1 is nsx's.
+    pub first_process: bool,
+}
+
+/// Returns the rules for a command that keeps these capabilities.
+pub fn rules(kept: CapSet, of: Surroundings) -> Vec<Rule> {
     let known = KNOWN.iter().map(|&(first, last)| Rule { first, last, action: ALLOW });
     let refused = ROWS
         .iter()
-        .chain(OUTSIDE.iter().filter(|_| outside))
+        .chain(OUTSIDE.iter().filter(|_| of.outside))
+        .chain(FIRST_PROCESS.iter().filter(|_| of.first_process))
         .filter(|row| kept & row.unless == CapSet::EMPTY)
         .flat_map(|row| row.calls.iter().map(|call| Rule::one(call.number, row.action)));
     known.chain(refused).collect()
 }
 
-/// Returns the filter for a command that keeps these capabilities; `outside` is whether it has no user namespace of its own.
-pub fn filter(kept: CapSet, outside: bool) -> Filter {
-    Filter::new(&rules(kept, outside))
+/// Returns the filter for a command that keeps these capabilities.
+pub fn filter(kept: CapSet, of: Surroundings) -> Filter {
+    Filter::new(&rules(kept, of))
 }
 
 #[cfg(test)]
@@ -293,7 +330,7 @@ mod tests {
     const REFUSED: Verdict = Verdict::Refuse(Errno::EPERM);
 
     fn ask(kept: CapSet, number: c_long, arguments: [u64; 6]) -> Verdict {
-        answer(&filter(kept, false), number as u32, arguments)
+        answer(&filter(kept, Surroundings::default()), number as u32, arguments)
     }
 
     proptest! {
@@ -302,10 +339,11 @@ mod tests {
         #[test]
         fn the_filter_answers_as_the_table_says(
             kept in prop_oneof![Just(CapSet::DOCKER), Just(CapSet::EMPTY), any::<u64>().prop_map(CapSet::from_bits)],
-            outside in any::<bool>(),
+            (outside, first_process) in any::<(bool, bool)>(),
             arguments in proptest::array::uniform6(prop_oneof![any::<u64>(), 0..64u64]),
         ) {
-            let (filter, rules) = (filter(kept, outside), rules(kept, outside));
+            let of = Surroundings { outside, first_process };
+            let (filter, rules) = (filter(kept, of), rules(kept, of));
             for number in 0..1000 {
                 prop_assert_eq!(answer(&filter, number, arguments), expected(&rules, number, arguments), "{}", number);
             }
@@ -374,7 +412,10 @@ mod tests {
 
     #[test]
     fn without_a_user_namespace_none_is_made() {
-        let ask = |kept, number: c_long, flags: u64| answer(&filter(kept, true), number as u32, [flags; 6]);
+        let ask = |kept, number: c_long, flags: u64| {
+            let of = Surroundings { outside: true, first_process: false };
+            answer(&filter(kept, of), number as u32, [flags; 6])
+        };
         let user = libc::CLONE_NEWUSER as u64;
         for number in [libc::SYS_unshare, libc::SYS_clone] {
             for flags in [user, user | libc::CLONE_NEWNS as u64, 1 << 32 | user | 17] {
@@ -387,6 +428,27 @@ mod tests {
         }
         assert_eq!(ask(CapSet::EMPTY, libc::SYS_clone3, 0), Verdict::Refuse(Errno::ENOSYS));
         assert!(OUTSIDE.iter().all(|row| !row.why.is_empty()));
+    }
+
+    #[test]
+    fn the_first_process_is_left_alone() {
+        let of = Surroundings { outside: false, first_process: true };
+        for row in FIRST_PROCESS {
+            let Action::ByArgument { argument, .. } = row.action else { panic!("{row:?}") };
+            for call in row.calls {
+                let ask = |of, pid| {
+                    let mut arguments = [7; 6];
+                    arguments[usize::from(argument)] = pid;
+                    answer(&filter(CapSet::from_bits(u64::MAX), of), call.number as u32, arguments)
+                };
+                // The kernel takes the lower half.
+                for pid in [1, 1 | 1 << 32] {
+                    assert_eq!(ask(of, pid), REFUSED, "{}", call.name);
+                    assert_eq!(ask(Surroundings::default(), pid), Verdict::Allow, "{}", call.name);
+                }
+                assert!([0, 2, 1 << 32].iter().all(|pid| ask(of, *pid) == Verdict::Allow), "{}", call.name);
+            }
+        }
     }
 
     #[test]
@@ -404,7 +466,7 @@ mod tests {
     #[test]
     fn it_is_small() {
         for kept in [CapSet::EMPTY, CapSet::DOCKER, CapSet::from_bits(u64::MAX)] {
-            let filter = filter(kept, true);
+            let filter = filter(kept, Surroundings { outside: true, first_process: true });
             let length = filter.instructions().len();
             assert!(length < 110, "{length}");
             let most = (0..1000).map(|number| steps(&filter, number)).max();
@@ -420,7 +482,7 @@ mod tests {
     fn the_kernel_does_as_the_filter_says() {
         let mut program = Program::default();
         program.no_new_privs();
-        program.seccomp(&filter(CapSet::DOCKER, false), crate::sys::program::Otherwise::Stop);
+        program.seccomp(&filter(CapSet::DOCKER, Surroundings::default()), crate::sys::program::Otherwise::Stop);
         let terminal = i64::from(libc::TIOCSTI as u32);
         let calls: [(c_long, [i64; 3], Option<Errno>); 11] = [
             (libc::SYS_getpid, [0; 3], None),
