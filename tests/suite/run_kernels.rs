@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::harness::cgroup::Own;
 use super::harness::group::AS_USER;
 use super::harness::processes::until_so;
+use super::harness::sandbox::cgroups;
 use super::harness::{Module, Need, Place, nsx, nsx_path, output, test, text};
 
 pub fn module() -> Module {
@@ -44,22 +45,6 @@ fn sh(options: &[&str], script: &str) -> Output {
 
 fn lines(done: &Output) -> Vec<String> {
     text(&done.stdout).lines().map(str::to_owned).collect()
-}
-
-/// Returns the cgroups of this name, in all hierarchies.
-fn cgroups(name: &str) -> Vec<std::path::PathBuf> {
-    let name = std::ffi::OsStr::new(name);
-    let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(entry.path());
-                found.extend((entry.file_name() == name).then(|| entry.path()));
-            }
-        }
-    }
-    found
 }
 
 fn isolated() {
@@ -126,12 +111,12 @@ fn killed() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut reader, &mut line).expect("a line");
     assert_eq!(line, "there\n");
-    assert!(!cgroups("nsx-nsx-test-killed").is_empty());
+    assert!(!cgroups("nsx-test-killed").is_empty());
     kill(Pid::from_raw(nsx.id() as i32), Signal::SIGKILL).expect("it runs");
     nsx.wait().expect("a child");
     // The end of the command closes the pipe.
     std::io::Read::read_to_string(&mut reader, &mut line).expect("a pipe");
-    until_so("the end of the cgroups", || cgroups("nsx-nsx-test-killed").is_empty());
+    until_so("the end of the cgroups", || cgroups("nsx-test-killed").is_empty());
 }
 
 fn background() {
@@ -144,7 +129,7 @@ fn background() {
     assert_eq!(taken.status.code(), Some(125));
     let ended = output(&mut nsx(&["kill", "nsx-test-background"]));
     assert!(ended.status.success(), "{}", text(&ended.stderr));
-    assert!(cgroups("nsx-nsx-test-background").is_empty());
+    assert!(cgroups("nsx-test-background").is_empty());
     assert_eq!(output(&mut nsx(&["kill", "nsx-test-background"])).status.code(), Some(1));
 }
 
@@ -219,5 +204,5 @@ fn stub_gone() {
     until_so("the end of the stub", || !is_stub(&stub));
     let ended = output(&mut nsx(&["kill", "--now", name]));
     assert!(ended.status.success(), "{}", text(&ended.stderr));
-    assert_eq!(cgroups(&format!("nsx-{name}")), Vec::<std::path::PathBuf>::new());
+    assert_eq!(cgroups(name), Vec::<std::path::PathBuf>::new());
 }

@@ -18,8 +18,9 @@ mod wrong;
 
 use std::process::Command;
 
-use super::harness::processes::{marked, until_so};
+use super::harness::processes::until_so;
 use super::harness::running::Running;
+use super::harness::sandbox::keepers;
 use super::harness::{Module, Test};
 
 pub fn module() -> Module {
@@ -53,34 +54,6 @@ fn start(options: &[&str], script: &str) -> Running {
 
 fn start_with(options: &[&str], script: &str, change: impl FnOnce(&mut Command)) -> Running {
     Running::start(&[&["run"], options].concat(), script, change)
-}
-
-/// The processes of nsx in a sandbox: the stub, which cleans up, and the first one of its pid namespace, which becomes the command where
-/// there is no init.
-#[derive(Clone, Copy, Debug, Default)]
-struct Keepers {
-    stub: Option<u32>,
-    init: Option<u32>,
-}
-
-/// Returns those of a sandbox by its name: the one that was given, or nsx's pid.
-fn keepers(name: &str) -> Keepers {
-    let mut found = Keepers::default();
-    for pid in marked("nsx: sandbox") {
-        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if arguments.split(|&byte| byte == 0).nth(1) != Some(name.as_bytes()) {
-            continue;
-        }
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-        let inside = std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let own = std::fs::read_link("/proc/self/ns/pid").ok();
-        match numbers.split_whitespace().count() > 1 || inside != own {
-            true => found.init = Some(pid),
-            false => found.stub = Some(pid),
-        }
-    }
-    found
 }
 
 /// Waits until both are there, and returns them.

@@ -12,6 +12,7 @@ pub mod job_control;
 pub mod processes;
 pub mod report;
 pub mod running;
+pub mod sandbox;
 mod schema;
 pub mod terminal;
 

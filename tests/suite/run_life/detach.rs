@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use nix::libc::SIGKILL;
 
-use super::super::harness::group::mounts;
 use super::super::harness::processes::{marked, new_mark, send, until_so};
+use super::super::harness::sandbox::{self, Detached};
 use super::super::harness::terminal::{CTRL_D, Terminal};
 use super::super::harness::{Need, Test, nsx, nsx_path, output, test, text};
 use super::keepers;
@@ -22,66 +22,6 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::detached_its_cgroups_go_with_it", limits, cgroups),
         test("run_life::detached_what_cannot_start_is_said", &[], not_started),
     ]
-}
-
-/// A sandbox that nobody waits for; it ends when this is dropped.
-struct Detached {
-    name: String,
-}
-
-impl Detached {
-    /// Names one, and starts none.
-    fn named() -> Detached {
-        Detached { name: format!("test-life-{}", new_mark()) }
-    }
-
-    fn command(&self, options: &[&str], words: &[&str]) -> Command {
-        let mut command = nsx(&["run", "-d", "--name", &self.name]);
-        command.args(options).args(words);
-        command
-    }
-
-    fn start(options: &[&str], words: &[&str]) -> Detached {
-        let detached = Detached::named();
-        let done = output(&mut detached.command(options, words));
-        let seen = (done.status.code(), text(&done.stdout), text(&done.stderr));
-        assert_eq!(seen, (Some(0), format!("{}\n", detached.name), String::new()), "{options:?} {words:?}");
-        detached
-    }
-
-    fn is_there(&self) -> bool {
-        let found = keepers(&self.name);
-        found.init.is_some() || found.stub.is_some()
-    }
-
-    fn until_gone(&self) {
-        until_so("the end of the sandbox", || !self.is_there());
-    }
-
-    /// Returns its cgroups.
-    fn cgroups(&self) -> Vec<PathBuf> {
-        let name = format!("nsx-{}", self.name);
-        let mut found = Vec::new();
-        let mut folders: Vec<PathBuf> = mounts().into_iter().map(|(.., point)| point).collect();
-        while let Some(folder) = folders.pop() {
-            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-            for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-                if entry.file_name() == name.as_str() {
-                    found.push(entry.path());
-                }
-                folders.push(entry.path());
-            }
-        }
-        found
-    }
-}
-
-impl Drop for Detached {
-    fn drop(&mut self) {
-        if let Some(init) = keepers(&self.name).init {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(init as i32), nix::sys::signal::SIGKILL);
-        }
-    }
 }
 
 fn returns() {
@@ -215,13 +155,13 @@ fn cgroups() {
     ] {
         let all: Vec<&str> = super::LIMITS.iter().chain(options).copied().collect();
         let detached = Detached::start(&all, &["sleep", seconds]);
-        let made = detached.cgroups();
+        let made = sandbox::cgroups(&detached.name);
         assert!(!made.is_empty() || !detached.is_there(), "{options:?}");
         if kill {
             send(keepers(&detached.name).init.expect("a first process"), SIGKILL);
         }
         detached.until_gone();
-        assert_eq!(detached.cgroups(), Vec::<PathBuf>::new(), "{options:?} {seconds}");
+        assert_eq!(sandbox::cgroups(&detached.name), Vec::<PathBuf>::new(), "{options:?} {seconds}");
     }
 }
 
