@@ -63,6 +63,8 @@ mod run_kernels;
 mod signals;
 // What different callers see: ordinary users, hidepid, containers.
 mod views;
+// Each option of nsx run has its effect, on each kernel.
+mod run_options;
 // Attacks on the sandboxes of nsx run, from inside and by what they are made of.
 mod run_isolation;
 // What nsx enter once did wrong.
@@ -113,6 +115,7 @@ fn modules() -> Vec<Module> {
         oracle::module(),
         run_life::module(),
         run_kernels::module(),
+        run_options::module(),
         signals::module(),
         regressions_enter::module(),
         run_limits::module(),

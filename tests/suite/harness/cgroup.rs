@@ -45,7 +45,9 @@ pub fn is_usable(controller: &str) -> bool {
 }
 
 fn home<'a>(all: &'a [Mounted], controller: &str) -> Option<&'a Mounted> {
-    all.iter().find(|one| one.controllers.iter().any(|found| found == controller))
+    // v1 has another name for this one.
+    let is_it = |found: &String| found == controller || (controller == "io" && found == "blkio");
+    all.iter().find(|one| one.controllers.iter().any(is_it))
 }
 
 fn is_enabled(folder: &Path, controller: &str) -> bool {

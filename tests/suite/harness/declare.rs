@@ -60,6 +60,8 @@ pub enum Need {
     Controller(&'static str),
     /// A controller that is at home on v1, as no machine of `scripts/vm` has one.
     OnV1(&'static str),
+    /// So many disks in the kernel, of any kind. In a virtual machine the module `brd` makes some.
+    Disks(usize),
     /// AppArmor in the kernel.
     AppArmor,
     /// systemd as PID 1.
@@ -93,6 +95,7 @@ impl Need {
             Need::OnV1(controller) => {
                 (!super::group::is_v1(controller)).then(|| format!("no {controller} on cgroup v1"))
             }
+            Need::Disks(count) => (disks().len() < count).then(|| format!("fewer than {count} disks")),
             Need::AppArmor => {
                 let on =
                     std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.trim() == "Y");
@@ -113,7 +116,7 @@ impl Need {
             // In a virtual machine the same tests run as root, too.
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
-            Need::Cgroup2 | Need::Controller(_) => place == Place::Machine,
+            Need::Cgroup2 | Need::Controller(_) | Need::Disks(_) => place == Place::Machine,
             Need::OnV1(_) => place != Place::Machine,
             Need::AppArmor => place != Place::Vm,
             Need::Systemd => place != Place::Systemd,
@@ -121,6 +124,19 @@ impl Need {
             Need::Tool(_) | Need::File(_) | Need::KernelModule(_) => false,
         }
     }
+}
+
+/// Returns the disks that the kernel has: names, and numbers as in `8:0`. No partition is among them.
+pub fn disks() -> Vec<(String, String)> {
+    let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let mut all: Vec<(String, String)> = entries
+        .filter_map(|entry| {
+            let numbers = std::fs::read_to_string(entry.path().join("dev")).ok()?;
+            Some((entry.file_name().into_string().ok()?, numbers.trim().to_owned()))
+        })
+        .collect();
+    all.sort();
+    all
 }
 
 fn is_root() -> bool {
@@ -218,6 +234,7 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
             | Need::Cgroup2
             | Need::Controller(_)
             | Need::OnV1(_)
+            | Need::Disks(_)
             | Need::Systemd
             | Need::UserManager => None,
         })

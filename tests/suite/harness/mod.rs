@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 use nix::libc;
 use serde_json::Value;
 
-pub use declare::{Module, Need, Place, Test, is_cgroup2, linux_before, quiet, test};
+pub use declare::{Module, Need, Place, Test, disks, is_cgroup2, linux_before, quiet, test};
 pub use schema::document;
 
 /// Returns the nsx that was built for this test, in a place that every user can run it from.
