@@ -65,6 +65,8 @@ mod signals;
 mod views;
 // Each option of nsx run has its effect, on each kernel.
 mod run_options;
+// What nsx run says of the end, and of what it is about to do.
+mod run_report;
 // Attacks on the sandboxes of nsx run, from inside and by what they are made of.
 mod run_isolation;
 // What nsx enter once did wrong.
@@ -116,6 +118,7 @@ fn modules() -> Vec<Module> {
         run_life::module(),
         run_kernels::module(),
         run_options::module(),
+        run_report::module(),
         signals::module(),
         regressions_enter::module(),
         run_limits::module(),

@@ -24,7 +24,7 @@ use nix::libc;
 use serde_json::Value;
 
 pub use declare::{Module, Need, Place, Test, disks, is_cgroup2, linux_before, quiet, test};
-pub use schema::document;
+pub use schema::{document, event};
 
 /// Returns the nsx that was built for this test, in a place that every user can run it from.
 pub fn nsx_path() -> &'static Path {

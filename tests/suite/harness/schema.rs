@@ -20,6 +20,36 @@ const SCHEMAS: [&str; 10] = [
     include_str!("../../schema/run.json"),
 ];
 
+const REPORT: &str = include_str!("../../schema/run-report.json");
+const EVENTS: &str = include_str!("../../schema/run-events.json");
+
+/// What an event says of the end is the report, whose schema is written once.
+struct Report;
+
+impl jsonschema::Retrieve for Report {
+    fn retrieve(
+        &self,
+        uri: &jsonschema::Uri<String>,
+    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync + 'static>> {
+        if uri.path().as_str().ends_with("/nsx.run.report/1") {
+            return Ok(serde_json::from_str(REPORT)?);
+        }
+        Err(format!("there is no schema {uri}").into())
+    }
+}
+
+/// Parses a line of `--status-fd`, and holds it against the schema of events.
+pub fn event(line: &str) -> Value {
+    static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+        let schema: Value = serde_json::from_str(EVENTS).expect("the schema is JSON");
+        jsonschema::options().with_retriever(Report).build(&schema).expect("the schema is one")
+    });
+    let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let errors: Vec<String> = VALIDATOR.iter_errors(&event).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{event} is no event: {errors:#?}");
+    event
+}
+
 /// Parses a document, and holds it against the schema that its key `schema` names.
 pub fn document(json: &str) -> Value {
     static VALIDATORS: LazyLock<HashMap<String, Validator>> = LazyLock::new(|| {
