@@ -9,6 +9,7 @@ mod explained;
 mod forbidden;
 mod forward;
 mod kernels;
+mod kill;
 mod killed;
 mod left;
 mod many;
@@ -24,7 +25,7 @@ use super::harness::sandbox::keepers;
 use super::harness::{Module, Test};
 
 pub fn module() -> Module {
-    let all: [fn() -> Vec<Test>; 11] = [
+    let all: [fn() -> Vec<Test>; 12] = [
         ends::tests,
         wrong::tests,
         forward::tests,
@@ -32,6 +33,7 @@ pub fn module() -> Module {
         killed::tests,
         many::tests,
         detach::tests,
+        kill::tests,
         kernels::tests,
         forbidden::tests,
         explained::tests,
