@@ -32,7 +32,7 @@ pub fn module() -> Module {
         test("run_kernels::what_is_shown_belongs_to_whom_it_belongs", &[Need::Root], shown),
         test(
             "run_kernels::a_user_with_a_cgroup_of_his_own_has_limits",
-            &[Need::Root, Need::Controller("pids"), Need::Tool("setpriv")],
+            &[Need::Root, Need::Controller("memory"), Need::Controller("pids"), Need::Tool("setpriv")],
             delegated,
         ),
     ];
@@ -157,8 +157,10 @@ fn shown() {
     }
 }
 
+/// Whoever is in a cgroup that was handed over to him has limits there: they are set, they hold, what was reached is said, and all is
+/// removed.
 fn delegated() {
-    let own = Own::new("run-delegated", &["pids"]);
+    let own = Own::new("run-delegated", &["memory", "pids"]);
     own.make("caller");
     for folder in own.folders("").into_iter().chain(own.folders("caller")) {
         let paths =
@@ -167,25 +169,42 @@ fn delegated() {
             std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("root");
         }
     }
+    let name = format!("test-delegated-{}", std::process::id());
     // On v2 only who is in a subtree may move within it.
-    let mut words: Vec<String> =
-        own.folders("caller").iter().map(|folder| format!("echo $$ > {}/cgroup.procs", folder.display())).collect();
-    words.push(format!(
-        "exec {} {} run --cgroup-parent {} --pids 7 --explain -J true",
-        AS_USER.join(" "),
-        nsx_path().display(),
-        own.text("")
-    ));
-    let done = output(std::process::Command::new("sh").args(["-c", &words.join("\n")]));
+    let enter: String =
+        own.folders("caller").iter().map(|folder| format!("echo $$ > {}/cgroup.procs; ", folder.display())).collect();
+    let run = |options: &[&str]| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("{enter}exec \"$@\""), "sh"]).args(AS_USER).arg(nsx_path());
+        command.args(["run", "--name", &name, "--cgroup-parent", &own.text("")]).args(options);
+        output(command.stdin(Stdio::null()).current_dir("/"))
+    };
+    let done = run(&["--pids=7", "--explain", "-J", "true"]);
     let explained: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", text(&done.stderr)));
-    assert!(!explained["cgroups"].as_array().expect("cgroups").is_empty());
-    let last = words
-        .pop()
-        .expect("a command")
-        .replace("--explain -J true", "sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait'");
-    words.push(last);
-    let done = output(std::process::Command::new("sh").args(["-c", &words.join("\n")]));
-    assert!(text(&done.stderr).contains("pids.max"), "{}", text(&done.stderr));
+    let paths: Vec<&str> =
+        explained["cgroups"].as_array().expect("cgroups").iter().filter_map(|one| one["path"].as_str()).collect();
+    assert_eq!(paths, [own.text(&format!("nsx-{name}"))]);
+    assert_eq!(cgroups(&name), Vec::<std::path::PathBuf>::new(), "to explain makes nothing");
+    let forks = "(for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done) 2>/dev/null; exit 4";
+    let hungry = "dd if=/dev/zero of=/dev/null bs=200M count=1 2>/dev/null; exit 4";
+    for (options, script, reached) in [
+        (&["--pids=7"][..], forks, "pids.max (7) of nsx-"),
+        (&["--mem=32M", "--pids=20"], "exit 4", ""),
+        (&["--mem=32M", "--pids=7"], forks, "pids.max (7) of nsx-"),
+        (&["--mem=32M", "--pids=7"], hungry, "(32M) of nsx-"),
+    ] {
+        let done = run(&[options, &["--", "sh", "-c", script]].concat());
+        let said = text(&done.stderr);
+        // On v2 all of a sandbox dies where one of its processes would.
+        let dies = script == hungry && !own.is_v2("memory");
+        let expected = if script != hungry || dies { Some(4) } else { None };
+        assert_eq!(done.status.code(), expected, "{options:?} {script}: {said}");
+        assert!(said.contains(reached), "{options:?} {script}: {said}");
+        // What is not reached is not said.
+        let notes = said.lines().filter(|line| line.contains("pids.max") || line.contains("OOM killer")).count();
+        assert_eq!(notes, usize::from(!reached.is_empty()), "{options:?} {script}: {said}");
+        assert_eq!(cgroups(&name), Vec::<std::path::PathBuf>::new(), "{options:?}: they are gone");
+    }
 }
 
 /// The stub is who removes the cgroups; where that was killed, too, nsx kill does.
