@@ -398,8 +398,12 @@ pub(super) struct Status(pub(super) Option<i32>);
 impl Status {
     pub(super) fn say(&self, event: &serde_json::Value) {
         if let Some(fd) = self.0 {
-            // Whoever has closed it does not want to know; the command goes on.
-            let _ = spawn::write_to(fd, format!("{event}\n").as_bytes());
+            match spawn::write_to(fd, format!("{event}\n").as_bytes()) {
+                Ok(()) => {}
+                // Whoever has closed it does not want to know, and what is wrong with it has been said before. The command goes on.
+                Err(error) if matches!(error.errno, Errno::EPIPE | Errno::EBADF) => {}
+                Err(error) => ui::note(&format!("cannot say what becomes of the command: {error}")),
+            }
         }
     }
 }

@@ -155,7 +155,7 @@ pub struct Prepared<'a> {
 /// `EBADF` where one of them is not open.
 pub fn keep_only(keep: &[i32], status: Option<i32>) -> Result<(), EnterError> {
     let failed = |what: &str, fd, error| EnterError::Failed(format!("cannot {what} descriptor {fd}"), error);
-    status.map_or(Ok(()), |fd| spawn::check_open(fd).map_err(|error| failed("write to status", fd, error)))?;
+    status.map_or(Ok(()), |fd| spawn::check_writable(fd).map_err(|error| failed("write to status", fd, error)))?;
     spawn::close_all_but(keep).map_err(|(fd, error)| failed("keep", fd, error))
 }
 

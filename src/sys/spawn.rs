@@ -234,16 +234,18 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), (RawFd, SysError)> {
     Ok(())
 }
 
-/// Says whether a descriptor that the user named by its number is open: fcntl(2).
+/// Says whether a descriptor that the user named by its number is open for writing: fcntl(2).
 ///
 /// # Errors
-/// `EBADF` where it is not.
-pub fn check_open(fd: RawFd) -> Result<(), SysError> {
+/// `EBADF` where it is not, as write(2) has it.
+pub fn check_writable(fd: RawFd) -> Result<(), SysError> {
     // SAFETY: the command takes no argument.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
-        return Err(last(|| Call::Fcntl("F_GETFD")));
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    match flags & libc::O_ACCMODE {
+        _ if flags == -1 => Err(last(|| Call::Fcntl("F_GETFL"))),
+        libc::O_RDONLY => Err(SysError::new(Call::Write("the status descriptor"), Errno::EBADF)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Lets whoever waits for a byte of a pipe go on. Where nobody waits any more, nothing happens.

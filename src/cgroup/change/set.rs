@@ -78,8 +78,9 @@ pub fn plan<'a>(cgroups: &'a Cgroups, places: &Places, asked: &[Asked]) -> Resul
 pub(crate) fn check(asked: &[Asked], path: &[u8]) -> Result<(), ChangeError> {
     for (index, one) in asked.iter().enumerate() {
         let refused = |cause| Err(ChangeError::new(Intent::Set(one.knob.clone()), path, cause, None));
-        if asked[..index].iter().any(|other| other.knob == one.knob) {
-            return refused(Cause::Twice(one.knob.clone()));
+        if asked[..index].iter().any(|other| other.sets_same(one)) {
+            let of = one.device().map(|device| format!(" of {device}")).unwrap_or_default();
+            return refused(Cause::Twice(format!("{}{of}", one.knob)));
         }
         if let Some(command) = dedicated(&one.knob) {
             return refused(Cause::Dedicated(command));

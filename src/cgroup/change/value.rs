@@ -19,6 +19,21 @@ pub struct Asked {
     pub value: Value,
 }
 
+impl Asked {
+    /// Says whether both set the same: `io.max` and weights have a line for each device.
+    pub fn sets_same(&self, other: &Asked) -> bool {
+        self.knob == other.knob && self.device() == other.device()
+    }
+
+    /// Returns the device that it is for, where it is for one.
+    pub fn device(&self) -> Option<&str> {
+        match &self.value {
+            Value::Device(device, _) | Value::DeviceWeight(device, _) => Some(device),
+            _ => None,
+        }
+    }
+}
+
 /// What a knob is to be set to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {

@@ -53,14 +53,21 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
         })?;
         return Ok(Exit::Done);
     }
-    for note in &sandbox.plan.notes {
-        ui::note(note);
-    }
+    // Beside a document that goes there nothing else is written: it has them.
+    let quiet = args.life.stats && args.json;
+    let mut notes = Vec::new();
+    let mut note = |text: String| {
+        if !quiet {
+            ui::note(&text);
+        }
+        notes.push(text);
+    };
+    sandbox.plan.notes.iter().cloned().for_each(&mut note);
     let outcome = sandbox.run(&mut |event| match event {
         Event::Started(pid) => {
             status.say(&serde_json::json!({ "event": "started", "pid": pid, "name": sandbox.name() }));
         }
-        Event::Note(note) => ui::note(&note),
+        Event::Note(text) => note(text),
     })?;
     let Some(ended) = outcome.ended else {
         let name = sandbox.name();
@@ -76,13 +83,10 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
             return Err(NotExecuted { name, error, place: INSIDE }.into());
         }
     };
-    let mut notes = report::notes(&outcome.report, how.signal == Some(nix::libc::SIGKILL));
     if how.timeout {
-        notes.insert(0, "the time given by --timeout was over".to_owned());
+        note("the time given by --timeout was over".to_owned());
     }
-    for note in &notes {
-        ui::note(note);
-    }
+    report::notes(&outcome.report, how.signal == Some(nix::libc::SIGKILL)).into_iter().for_each(&mut note);
     let wall_usec = u64::try_from(outcome.wall.as_micros()).unwrap_or(u64::MAX);
     let used = run::ReportJson::new(&outcome.report, wall_usec, notes);
     status.say(&serde_json::json!({

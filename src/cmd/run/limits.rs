@@ -103,10 +103,12 @@ impl LimitArgs {
             .chain(&self.cgroup_set)
             .cloned()
             .collect();
-        let twice = asked.iter().enumerate().any(|(index, one)| asked[..index].iter().any(|other| is_same(one, other)));
+        let twice =
+            asked.iter().enumerate().any(|(index, one)| asked[..index].iter().any(|other| one.sets_same(other)));
         if twice {
             return Err(UsageError(
-                "a knob is given twice: by --cgroup-set and the option that is for it (such as --mem), or by two that are alike",
+                "a knob is given twice: by --cgroup-set and the option that is for it (such as --mem), or, as --io and --hugetlb can be, for the same disk or size; \
+                 one --io takes several limits of a disk: DEV:rbps=10M,wbps=1M",
             ));
         }
         Ok(Limits { asked, parent: self.cgroup_parent.clone() })
@@ -121,15 +123,6 @@ impl LimitArgs {
         let twice = all.iter().enumerate().any(|(index, one)| all[..index].iter().any(|other| other.name == one.name));
         if twice { Err(UsageError("--ulimit: a resource is given twice")) } else { Ok(all.clone()) }
     }
-}
-
-/// Says whether two set the same; `io.max` and weights have a line for each device.
-fn is_same(one: &Asked, other: &Asked) -> bool {
-    let device = |asked: &Asked| match &asked.value {
-        Value::Device(device, _) | Value::DeviceWeight(device, _) => Some(device.clone()),
-        _ => None,
-    };
-    one.knob == other.knob && device(one) == device(other)
 }
 
 /// Parses the value of a knob that an option stands for; an error says what it takes, and clap names the option.

@@ -80,6 +80,8 @@ fn mount_point(text: &[u8]) -> Result<PathBuf, &'static str> {
         Err("nothing can be mounted on /: it is what --rootfs names")
     } else if path.starts_with("/proc") {
         Err("nothing can be mounted in /proc")
+    } else if path == Path::new("/dev") {
+        Err("nothing can be mounted on /dev: the sandbox has one of its own")
     } else {
         Ok(path)
     }

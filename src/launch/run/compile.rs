@@ -234,12 +234,12 @@ impl Compiler<'_> {
                 }
             }
             Action::AwaitRelease => program.wait_for_byte(wiring.release),
-            Action::BecomeRoot { groups } => {
+            Action::BecomeRoot { uid, gid, groups } => {
                 if *groups {
                     program.drop_groups();
                 }
-                program.set_gid(0);
-                program.set_uid(0);
+                program.set_gid(*gid);
+                program.set_uid(*uid);
             }
             Action::Unshare(kinds) => program.unshare(*kinds),
             Action::SetClocks(offset) => {

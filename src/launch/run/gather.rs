@@ -176,6 +176,7 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
         cgroups: held.cgroups.are_v1(),
         clone3: sandbox::has_clone3(),
+        maker: held.ids.maker(&held.caller).unwrap_or_default(),
         owns_cgroups: inner,
         keyrings: sandbox::has_keyrings(),
         tree_namespaces: sandbox::has_tree_namespaces(),
@@ -308,7 +309,7 @@ impl Gathering<'_> {
         let account = match &self.request.user {
             Some(user) => users::account(user, &passwd, &group)?,
             None => {
-                let (uid, gid) = own.unwrap_or((0, 0));
+                let (uid, gid) = own.or(self.held.ids.maker(&self.held.caller)).unwrap_or_default();
                 let known = crate::proc::accounts::passwd(&passwd).find(|line| line.uid == uid);
                 let os = |bytes: &[u8]| Some(OsString::from_vec(bytes.to_vec())).filter(|text| !text.is_empty());
                 Account {

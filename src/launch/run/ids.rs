@@ -107,6 +107,18 @@ impl IdPlan {
         self.outside(&self.gids, gid)
     }
 
+    /// Returns the uid and gid inside of whoever makes the sandbox there: root's, or, where that is not mapped, the caller's.
+    pub fn maker(&self, caller: &Caller) -> Option<(u32, u32)> {
+        let one = |map: &[[u32; 3]], own: u32| match self.outside(map, 0) {
+            Some(_) => Some(0),
+            None => map.iter().find_map(|&[inside, outside, count]| {
+                let offset = own.checked_sub(outside).filter(|offset| *offset < count)?;
+                inside.checked_add(offset)
+            }),
+        };
+        Some((one(&self.uids, caller.euid)?, one(&self.gids, caller.egid)?))
+    }
+
     /// Says whether there is such a uid inside.
     pub fn has_uid(&self, uid: u32) -> bool {
         self.uid_outside(uid).is_some()

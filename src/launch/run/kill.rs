@@ -158,10 +158,10 @@ impl Ending {
             let path = path.strip_suffix(&inner[..]).unwrap_or(&path).to_vec();
             if base_name(&path) == leaf.as_bytes() {
                 let places = Places { all: vec![(hierarchy, path.clone())], path };
+                let remove = || make::remove(&all, &places, true, &mut Log::new(false)).map(drop);
                 // In a pid namespace that is shared, they have not ended with the first process.
-                let killed = kill::run(&all, proc, &places, PATIENCE, &mut Log::new(false)).map(drop);
-                let removed = killed.and_then(|()| make::remove(&all, &places, true, &mut Log::new(false)).map(drop));
-                removed.map_err(|error| KillError::Left(name.clone(), error))?;
+                let killed = |_| kill::run(&all, proc, &places, PATIENCE, &mut Log::new(false)).and_then(|_| remove());
+                remove().or_else(killed).map_err(|error| KillError::Left(name.clone(), error))?;
             }
         }
         Ok(())

@@ -198,7 +198,13 @@ impl Maker<'_> {
             let groups = !self.facts.setgroups_denied;
             let own = matches!(self.request.userns, UserNs::Keep);
             if !own {
-                self.step(Action::BecomeRoot { groups }, "what it makes from now on is to belong to root inside");
+                let (uid, gid) = self.facts.maker;
+                let why = if (uid, gid) == (0, 0) {
+                    "what it makes from now on is to belong to root inside"
+                } else {
+                    "what it makes from now on is to belong to somebody inside, and root is not there"
+                };
+                self.step(Action::BecomeRoot { uid, gid, groups }, why);
             }
         }
         if self.facts.keyrings {

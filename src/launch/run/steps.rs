@@ -134,6 +134,10 @@ pub enum Action {
     AwaitRelease,
     /// Becomes root of the new user namespace.
     BecomeRoot {
+        /// Its uid, which is another one where there is no root.
+        uid: u32,
+        /// Its gid.
+        gid: u32,
         /// Whether supplementary groups may be given up.
         groups: bool,
     },
@@ -357,6 +361,8 @@ pub struct Facts {
     pub limits: Vec<String>,
     /// The cgroups: whether each is of v1.
     pub cgroups: Vec<bool>,
+    /// The uid and gid inside of whoever makes the sandbox.
+    pub maker: (u32, u32),
     /// Whether somebody inside is who has made the cgroups outside, and may change them where they are shown.
     pub owns_cgroups: bool,
     /// Whether keyctl(2) may be used.

@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::libc::{EPERM, SYS_clone3};
 
 use super::super::harness::terminal::Terminal;
-use super::super::harness::{Need, Test, nsx, nsx_path, output, test, text};
+use super::super::harness::{Need, Test, document, nsx, nsx_path, output, test, text};
 use super::ends::run_script;
 use super::kernels::{said, without};
 use super::terminal::words;
@@ -20,6 +20,9 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::a_filter_that_refuses_clone3_is_named_or_done_without", &[], clone3_refused),
         test("run_life::a_new_name_below_the_root_is_made", &[], new_name),
         test("run_life::below_a_user_namespace_without_setgroups_it_runs", &[Need::Tool("unshare")], no_setgroups),
+        test("run_life::maps_without_root_are_the_callers_or_refused", &[], without_root),
+        test("run_life::status_lines_are_not_lost_in_silence", &[], status_lines),
+        test("run_life::beside_a_document_there_are_no_notes", &[], notes_in_json),
         test("run_life::detached_it_does_not_stop_with_its_command", &[], detached_stop),
     ]
 }
@@ -68,6 +71,44 @@ fn no_setgroups() {
     command.args(["-U", "-r"]).arg(nsx_path()).args(["run", "sh", "-c", "exit 7"]);
     let done = output(&mut command);
     assert_eq!(done.status.code(), Some(7), "{}", text(&done.stderr));
+}
+
+/// Whoever makes a sandbox needs an id in it: where there is no root, the caller's.
+fn without_root() {
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let script = "id -u; id -g; echo x >/tmp/x && ls -n /tmp/x | { read -r _ _ uid gid _; echo $uid $gid; }";
+    let maps = [format!("--userns=map=7:{uid}:1"), format!("--gid-map=9:{gid}:1")];
+    let done = output(nsx(&["run"]).args(&maps).args(["sh", "-c", script]));
+    assert_eq!((done.status.code(), &*text(&done.stdout)), (Some(0), "7\n9\n7 9\n"), "{}", text(&done.stderr));
+    let done = output(&mut nsx(&["run", "--userns=map=5:100000:10", "true"]));
+    assert_eq!(done.status.code(), Some(125));
+    assert!(text(&done.stderr).contains("neither id 0 inside nor the caller's"), "{}", text(&done.stderr));
+}
+
+fn status_lines() {
+    let with = |redirection: &str| {
+        let script = format!("exec \"$NSX\" run --status-fd 3 true 3{redirection}");
+        output(Command::new("sh").args(["-c", &script]).env("NSX", nsx_path()))
+    };
+    let full = with(">/dev/full");
+    assert_eq!(full.status.code(), Some(0));
+    assert!(
+        text(&full.stderr).contains("note: cannot say what becomes of the command: write("),
+        "{}",
+        text(&full.stderr)
+    );
+    let unwritable = with("</dev/null");
+    assert_eq!(unwritable.status.code(), Some(125));
+    assert!(text(&unwritable.stderr).contains("cannot write to status descriptor 3"), "{}", text(&unwritable.stderr));
+}
+
+/// Both go to standard error, and who asks for JSON reads it.
+fn notes_in_json() {
+    let done = output(&mut nsx(&["run", "--timeout=0.2", "--stats", "--json", "sleep", "1000"]));
+    assert_eq!(done.status.code(), Some(124));
+    let document = document(&text(&done.stderr));
+    let notes = document["notes"].as_array().expect("notes");
+    assert!(notes.iter().any(|note| note == "the time given by --timeout was over"), "{document:#}");
 }
 
 fn detached_stop() {

@@ -35,7 +35,7 @@ impl Compiler<'_> {
         let wiring = self.wiring;
         let program = &mut self.program;
         let environment = program.strings(&surroundings.environment);
-        let candidates = candidates(&self.request.command, surroundings, true, None)?;
+        let candidates = candidates(&self.request.command, surroundings, false, None)?;
         program.say_ready(wiring.report);
         if wiring.ignores_children {
             program.ignore_children();

@@ -30,6 +30,8 @@ pub enum Problem {
     Lines(usize),
     /// The text has this many bytes.
     Text(usize),
+    /// There is neither an id 0 inside nor the caller's.
+    NoRoot,
     /// A line of no ids.
     None([u32; 3]),
     /// A line that goes beyond the last id.
@@ -56,6 +58,10 @@ impl fmt::Display for MapError {
             Problem::Text(bytes) => {
                 write!(f, "the {name} map has {bytes} bytes as the kernel reads it, which takes {}", TEXT - 1)
             }
+            Problem::NoRoot => write!(
+                f,
+                "the {name} map has neither id 0 inside nor the caller's, and what is made inside has to belong to one of them: map=0:OUTSIDE:COUNT,… has id 0"
+            ),
             Problem::None(wrong) => write!(f, "{} of the {name} map is no ids at all", line(*wrong)),
             Problem::Beyond(wrong) => {
                 write!(f, "{} of the {name} map goes beyond the last {name}, {}", line(*wrong), u32::MAX - 1)
@@ -100,6 +106,11 @@ pub(super) fn map(uids: &[[u32; 3]], gids: &[[u32; 3]], caller: &Caller) -> Resu
         }
     }
     let mut made = plan(uids.to_vec(), gids.to_vec(), Writer::Nsx);
+    if made.maker(caller).is_none() {
+        let is_mapped = |map: &[[u32; 3]]| map.iter().any(|[inside, ..]| *inside == 0);
+        let ids = if is_mapped(uids) { Ids::Gids } else { Ids::Uids };
+        return Err(MapError { ids, problem: Problem::NoRoot });
+    }
     if caller.uids.is_everything()
         && let Some([inside, ..]) = uids.iter().find(|[_, outside, _]| *outside == 0)
     {

@@ -17,6 +17,7 @@ fn facts() -> Facts {
         limits: Vec::new(),
         cgroups: Vec::new(),
         clone3: true,
+        maker: (0, 0),
         owns_cgroups: false,
         keyrings: true,
         tree_namespaces: false,
@@ -98,7 +99,7 @@ fn an_ordinary_user_with_a_single_id_waits_for_nobody() {
     assert!(!plan.has(|action| matches!(action, Action::AwaitRelease | Action::WriteMaps)));
     let map = place(&plan, |action| matches!(action, Action::WriteOwnMap { .. }));
     assert!(map < place(&plan, |action| matches!(action, Action::TakeRoot { .. })));
-    assert!(plan.has(|action| *action == Action::BecomeRoot { groups: false }));
+    assert!(plan.has(|action| *action == Action::BecomeRoot { uid: 0, gid: 0, groups: false }));
 }
 
 #[test]
