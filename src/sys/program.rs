@@ -28,6 +28,8 @@ pub(super) enum Arg {
 pub struct Slot(pub u16);
 
 impl Slot {
+    /// How many there are.
+    pub const COUNT: usize = (stub::SCRATCH_SIZE / 8) as usize;
     /// The first word.
     pub const FIRST: Slot = Slot(0);
     /// The second one.
@@ -319,7 +321,7 @@ impl Program {
     /// The call that failed.
     pub fn run(&self, mut tell: impl FnMut(Failure)) -> Result<(), Failure> {
         // The pointers in it are counted from where it lies, and the texts that they lead to lie in `self.data`, which does not move.
-        let mut scratch = [0u64; (stub::SCRATCH_SIZE / 8) as usize];
+        let mut scratch = [0u64; Slot::COUNT];
         let scratch_at = scratch.as_mut_ptr() as u64;
         let mut data = self.data.clone();
         self.relocate(&mut data, self.data.as_ptr() as u64, scratch_at);
@@ -327,6 +329,7 @@ impl Program {
         let mut place = 0;
         while let Some(record) = self.records.get(place) {
             let mut args = record.args.map(|arg| Program::resolve(arg, base, scratch_at));
+            debug_assert_eq!(record.flags & stub::STUB_ONLY, 0, "this takes a stub");
             if record.flags & stub::LOAD != 0 {
                 // SAFETY: the methods that set this flag point to a word of `scratch`, which is alive; nothing else refers to it.
                 args[0] = unsafe { std::ptr::read_volatile(args[0] as *const u64) };

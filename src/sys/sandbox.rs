@@ -181,6 +181,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, Errno> {
     if length == 0 {
         return Ok(None);
     }
+    let is_whole = length as usize == text.len();
     let mut message = Message { report: Report::decode(text), sender: None, descriptor: None };
     // SAFETY: the kernel has filled in the header, and the macros keep within what it says is there.
     unsafe {
@@ -205,5 +206,6 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, Errno> {
             next = libc::CMSG_NXTHDR(&raw const header, next);
         }
     }
-    Ok(Some(message))
+    // A message of another length is none of the list's; what has come with it is closed.
+    if is_whole { Ok(Some(message)) } else { receive(socket) }
 }

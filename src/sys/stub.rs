@@ -39,17 +39,18 @@ pub(super) const COMPARE: u64 = 1 << 7;
 pub(super) const COPY: u64 = 1 << 8;
 /// The second argument is a pointer to what is meant.
 pub(super) const LOAD_SECOND: u64 = 1 << 9;
-/// The third argument is a pointer to what is meant.
-pub(super) const LOAD_THIRD: u64 = 1 << 10;
 /// The call is clone(2), and nobody wants to hear the pid: a report wakes whoever waits for it.
-pub(super) const UNTOLD: u64 = 1 << 11;
+pub(super) const UNTOLD: u64 = 1 << 10;
 /// The record whose index is in the upper half is for `ENOEXEC` alone, of which nothing is said; other failures know no such record.
-pub(super) const IF_NOEXEC: u64 = 1 << 12;
+pub(super) const IF_NOEXEC: u64 = 1 << 11;
 /// Say nothing of `ENOENT`: of most places in PATH nobody wants to hear, and each report wakes whoever waits for it.
-pub(super) const UNLESS_ABSENT: u64 = 1 << 13;
+pub(super) const UNLESS_ABSENT: u64 = 1 << 12;
+
+/// What is for lists that a stub runs, and not nsx in its place.
+pub(super) const STUB_ONLY: u64 = CLONE | COMPARE | COPY | LOAD_NEGATED | LOAD_SECOND;
 
 /// All of them: no two are one bit, and they stay below what a slot or an index takes.
-const FLAGS: [u64; 14] = [
+const FLAGS: [u64; 13] = [
     CONTINUE,
     CLONE,
     STORE,
@@ -60,7 +61,6 @@ const FLAGS: [u64; 14] = [
     COMPARE,
     COPY,
     LOAD_SECOND,
-    LOAD_THIRD,
     UNTOLD,
     IF_NOEXEC,
     UNLESS_ABSENT,
@@ -108,11 +108,8 @@ std::arch::global_asm!(
     "jz 3f",
     "neg rdi",
     "3: test r13d, {load_second}",
-    "jz 10f",
-    "mov rsi, [rsi]",
-    "10: test r13d, {load_third}",
     "jz 4f",
-    "mov rdx, [rdx]",
+    "mov rsi, [rsi]",
     "4: syscall",
     "cmp rax, -4095",
     "jae 8f",
@@ -192,7 +189,6 @@ std::arch::global_asm!(
     load = const LOAD,
     load_negated = const LOAD_NEGATED,
     load_second = const LOAD_SECOND,
-    load_third = const LOAD_THIRD,
     compare = const COMPARE,
     copy = const COPY,
     if_noexec = const IF_NOEXEC,
@@ -239,11 +235,8 @@ std::arch::global_asm!(
     "ldr x0, [x0]",
     "neg x0, x0",
     "10: tst x23, #{load_second}",
-    "b.eq 13f",
-    "ldr x1, [x1]",
-    "13: tst x23, #{load_third}",
     "b.eq 4f",
-    "ldr x2, [x2]",
+    "ldr x1, [x1]",
     "4: svc #0",
     "cmn x0, #4095",
     "b.hs 8f",
@@ -321,7 +314,6 @@ std::arch::global_asm!(
     load = const LOAD,
     load_negated = const LOAD_NEGATED,
     load_second = const LOAD_SECOND,
-    load_third = const LOAD_THIRD,
     compare = const COMPARE,
     copy = const COPY,
     if_noexec = const IF_NOEXEC,

@@ -28,7 +28,7 @@ use super::steps::{Action, Facts, Plan, Who};
 use super::supervise::{End, Watch};
 use crate::launch::Ended;
 use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
-use crate::model::NsKind;
+use crate::model::{NsKind, Pid};
 use crate::proc::ProcRoot;
 use crate::select::sandbox::WORDS;
 use crate::sys::program::{Failure, Program};
@@ -133,14 +133,16 @@ impl<'a> Sandbox<'a> {
         Ok(calls)
     }
 
-    /// Makes the list for a reader. Nobody may run it.
+    /// Makes the list for a reader. Nobody may run it. It has the same calls in the same places as one that is run, so each descriptor is one of
+    /// its own: what comes twice is closed once.
     fn readable(&self, mask: u64, ignores_children: bool) -> Result<Program, RunError> {
         let null = dir::open_read_cwd(c"/dev/null").map_err(|errno| {
             RunError::Failed("cannot explain".into(), SysError::new(Call::Openat(b"/dev/null".into()), errno))
         })?;
         let copy = || {
-            null.try_clone().map_err(|_| {
-                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), Errno::EMFILE))
+            null.try_clone().map_err(|error| {
+                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+                RunError::Failed("cannot explain".into(), SysError::new(Call::Fcntl("F_DUPFD"), errno))
             })
         };
         let ends = Ends { report: copy()?, release: copy()?, lifeline: copy()?, executed: copy()? };
@@ -320,7 +322,9 @@ impl<'a> Sandbox<'a> {
         let again = OnceCell::new();
         // What was called is put into words only now that somebody wants to read it.
         let name = |(place, errno): (usize, Errno)| {
-            let named = again.get_or_init(|| self.readable(mask, ignored).ok());
+            // Where the terminal has gone meanwhile there would be other calls in these places.
+            let is_same = |named: &Program| named.here() == program.here();
+            let named = again.get_or_init(|| self.readable(mask, ignored).ok().filter(is_same));
             let named = named.as_ref().and_then(|program| program.at(place));
             let (step, call) = named.map_or((usize::MAX, Call::Step("a call")), |(step, call)| (step, call.clone()));
             Failure { step: program.step_at(place).unwrap_or(step), error: SysError::new(call, errno) }
@@ -390,18 +394,20 @@ impl<'a> Sandbox<'a> {
     }
 
     fn map_owners(&self, pid: i32, hear: &mut dyn FnMut(Event)) {
-        let path = CString::new(format!("/proc/{pid}/ns/user")).unwrap_or_default();
-        let Ok(user) = dir::open_read_cwd(&path) else { return };
-        let mut refused = None;
-        for tree in &self.held.trees {
-            if let Err(error) = sandbox::map_owners(tree, user.as_fd()) {
-                refused = Some(error);
+        let unmapped = "files that are shown look like nobody's, and may not be written to";
+        let opened = self.proc.process(Pid(pid.unsigned_abs())).and_then(|first| first.open_ns(c"ns/user"));
+        let user = match opened {
+            Ok(user) => user,
+            Err(errno) => {
+                let error = SysError::new(Call::Openat(self.proc.name(&format!("{pid}/ns/user"))), errno);
+                return hear(Event::Note(format!("{unmapped}: {error}")));
             }
-        }
-        if let Some(error) = refused {
-            hear(Event::Note(format!(
-                "files that are shown look like nobody's, and may not be written to: their file system does not do idmapped mounts: {error}"
-            )));
+        };
+        let map = |tree| sandbox::map_owners(tree, user.as_fd()).err();
+        let mut refused: Vec<SysError> = self.held.trees.iter().filter_map(map).collect();
+        if let Some(error) = refused.pop() {
+            let why = "their file system does not do idmapped mounts";
+            hear(Event::Note(format!("{unmapped}: {why}: {error}")));
         }
     }
 
@@ -411,11 +417,5 @@ impl<'a> Sandbox<'a> {
         if step.is_some_and(|step| step.who == Who::Nsx && is(&step.action)) {
             let _ = signal::send(std::process::id() as i32, nix::libc::SIGKILL);
         }
-    }
-}
-
-impl From<WriteError> for RunError {
-    fn from(error: WriteError) -> RunError {
-        RunError::Maps(error, None)
     }
 }

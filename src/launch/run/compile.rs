@@ -49,8 +49,19 @@ const SHOWN: u16 = 160;
 
 /// More directories than this are not shown.
 pub const MOST_BINDS: usize = 100;
+/// More cgroups than this are not joined: there are fewer hierarchies.
+pub const MOST_JOINS: usize = 16;
 /// More than this are not shown in a root directory in memory.
 pub const MOST_SHOWN: usize = 320;
+
+/// Each area ends before the next one begins, and the last one within the memory.
+const _: () = {
+    assert!(DEVICES as usize + super::gather::DEVICES.len() <= BINDS as usize);
+    assert!(BINDS as usize + MOST_BINDS <= JOINS as usize);
+    assert!(JOINS as usize + MOST_JOINS <= CLONE_ARGUMENTS.0 as usize);
+    assert!(CLONE_ARGUMENTS.0 + 11 <= SHOWN);
+    assert!(SHOWN as usize + MOST_SHOWN <= Slot::COUNT);
+};
 
 /// How long to try to remove a cgroup, whose last process may be on its way out: pauses in milliseconds.
 const PAUSES_MS: [u64; 12] = [0, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512];

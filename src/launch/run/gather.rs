@@ -13,6 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use self::places::Places;
+use super::compile::MOST_JOINS;
 use super::error::{RootProblem, RunError};
 use super::forbidden;
 use super::ids::{self, Caller, IdPlan, Writer};
@@ -56,7 +57,7 @@ pub struct Held {
 }
 
 /// The device nodes that every program expects.
-const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+pub(super) const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
 
 /// What tells of the host, or lets it be changed, though it is in a /proc or /sys of one's own: what the OCI runtimes hide.
 const MASKED: [&str; 12] = [
@@ -126,6 +127,9 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     } else {
         limits::prepare(&limits::open(proc, &request.limits).map_err(cannot)?, &request.limits, &leaf, inner)?
     };
+    if cgroup_plan.are_v1().len() > MOST_JOINS {
+        return Err(RunError::TooMuch(MOST_JOINS));
+    }
     let terminals = if request.detach {
         [false; 3]
     } else {

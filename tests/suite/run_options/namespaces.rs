@@ -72,7 +72,10 @@ fn net_of_root() {
     let words = ["--keep-fd=9", "--net=/proc/self/fd/9", "echo", "unexpected"];
     let (error, hint) = refused(&as_user_after(&open, &words));
     assert!(error.starts_with("nsx: cannot enter the network namespace: setns("), "{error}");
-    assert_eq!(hint, "hint: run as root: the network namespace is not yours");
+    assert_eq!(
+        hint,
+        "hint: it takes capabilities where the network is: nsx enter -t TARGET COMMAND gets them in a sandbox of yours; else run as root"
+    );
 }
 
 fn loopback() {
