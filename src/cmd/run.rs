@@ -41,7 +41,7 @@ use root::RootArgs;
 /// all is over, neither processes nor mounts nor cgroups are left.
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// The command and its arguments (default: $SHELL, or /bin/sh)
+    /// The command and its arguments (default: $SHELL, or /bin/sh, as a login shell)
     ///
     /// The first word that is no option starts the command; what follows belongs to it. A command that begins with a hyphen stands behind
     /// `--`.

@@ -21,7 +21,7 @@ mod roots;
 mod sight;
 mod terminals;
 
-use super::harness::{Module, Test};
+use super::harness::{Module, Place, Test};
 
 pub fn module() -> Module {
     let tests: Vec<Test> = [
@@ -43,5 +43,5 @@ pub fn module() -> Module {
     .into_iter()
     .flatten()
     .collect();
-    Module { name: "run_isolation", places: &[], tests }
+    Module { name: "run_isolation", places: &[Place::Vm], tests }
 }

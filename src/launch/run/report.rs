@@ -218,6 +218,16 @@ fn oom_v1(group: &MadeGroup, above: &[&Level]) -> Option<Oom> {
     if number(group, c"memory.memsw.failcnt").is_some_and(|hits| hits > 0) {
         return oom(own(), "memory.memsw.limit_in_bytes", limit(group, c"memory.memsw.limit_in_bytes"));
     }
+    // Newer kernels do not always count; but whoever is at the limit has reached it.
+    for (most, file, name) in [
+        (c"memory.max_usage_in_bytes", c"memory.limit_in_bytes", "memory.limit_in_bytes"),
+        (c"memory.memsw.max_usage_in_bytes", c"memory.memsw.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+    ] {
+        let bytes = limit(group, file);
+        if number(group, most).zip(bytes).is_some_and(|(most, limit)| most >= limit) {
+            return oom(own(), name, bytes);
+        }
+    }
     match above.iter().find(|level| level.grown(|counters| counters.memory_hits) > 0) {
         Some(level) => oom(Whose::Above(level.path.clone()), "memory.limit_in_bytes", level.memory_limit),
         None => oom(Whose::Nobody, "memory.limit_in_bytes", None),

@@ -43,13 +43,20 @@ fn of_memory(oom: &Oom, killed: bool) -> String {
 /// Names those that were killed, if they are known, and not more of them than a reader wants. With memory.oom.group only one was chosen.
 fn named(victims: &[Victim], kills: u64) -> String {
     const MOST: usize = 3;
-    let one = |victim: &Victim| format!("{}, pid {}", String::from_utf8_lossy(&victim.comm).escape_debug(), victim.pid);
+    let one = |victim: &Victim| format!("{}, pid {}", quoted(&victim.comm), victim.pid);
     let mut names: Vec<String> = victims.iter().take(MOST).map(one).collect();
     if victims.len() > MOST {
         names.push("…".to_owned());
     }
     let chosen = if (victims.len() as u64) < kills { "chosen: " } else { "" };
     if names.is_empty() { String::new() } else { format!(" ({chosen}{})", names.join("; ")) }
+}
+
+/// A name that others choose looks like nothing else: what is more than a word stands in quotation marks.
+fn quoted(comm: &[u8]) -> String {
+    let text = String::from_utf8_lossy(comm);
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte);
+    if !comm.is_empty() && comm.iter().all(|byte| is_word(*byte)) { text.into_owned() } else { format!("{text:?}") }
 }
 
 fn of_tasks(tasks: &TooManyTasks) -> String {
@@ -86,6 +93,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_does_not_look_like_more_than_one() {
+        for (comm, shown) in [
+            (&b"tail"[..], "tail"),
+            (b"kworker/0:1", "kworker/0:1"),
+            (b"a, pid 1; b", "\"a, pid 1; b\""),
+            (b"", "\"\""),
+            (b"a\"b", "\"a\\\"b\""),
+        ] {
+            assert_eq!(quoted(comm), shown);
+        }
+    }
+
+    #[test]
     fn each_limit_has_its_sentence() {
         let own = || Whose::Own(b"/a/nsx-web".to_vec());
         let above = || Whose::Above(b"/a\x1b".to_vec());
@@ -93,22 +113,22 @@ mod tests {
             (
                 oom(own(), Some(64 << 20), 1),
                 true,
-                "killed by the OOM killer (d\\u{1b}d, pid 1): memory.max (64M) of nsx-web was reached",
+                "killed by the OOM killer (\"d\\u{1b}d\", pid 1): memory.max (64M) of nsx-web was reached",
             ),
             (
                 oom(above(), Some(64 << 20), 2),
                 true,
-                "killed by the OOM killer, 2 processes in all (d\\u{1b}d, pid 1; d\\u{1b}d, pid 2): memory.max (64M) of /a\\u{1b}, which is above, was reached",
+                "killed by the OOM killer, 2 processes in all (\"d\\u{1b}d\", pid 1; \"d\\u{1b}d\", pid 2): memory.max (64M) of /a\\u{1b}, which is above, was reached",
             ),
             (
                 oom(Whose::Below(b"/nsx-web".to_vec()), None, 5),
                 false,
-                "5 processes were killed by the OOM killer (chosen: d\\u{1b}d, pid 1; d\\u{1b}d, pid 2; d\\u{1b}d, pid 3; …): memory.max of a cgroup below nsx-web was reached",
+                "5 processes were killed by the OOM killer (chosen: \"d\\u{1b}d\", pid 1; \"d\\u{1b}d\", pid 2; \"d\\u{1b}d\", pid 3; …): memory.max of a cgroup below nsx-web was reached",
             ),
             (
                 oom(Whose::Nobody, None, 1),
                 false,
-                "1 process was killed by the OOM killer (d\\u{1b}d, pid 1): no limit that can be seen was reached, so memory of the host was short",
+                "1 process was killed by the OOM killer (\"d\\u{1b}d\", pid 1): no limit that can be seen was reached, so memory of the host was short",
             ),
             (
                 Report {
