@@ -33,7 +33,7 @@ add_tests() {
 small_image() {
     local root=$1 tool file
     shift
-    mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib,usr/lib64,dev,proc,sys,tmp,run,etc,var,mnt}
+    mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib,usr/lib64,usr/share,usr/local,dev,home,mnt,opt,proc,root,run,srv,sys,tmp,etc,var/tmp}
     for folder in bin sbin lib lib64; do
         ln -s "usr/$folder" "$root/$folder"
     done

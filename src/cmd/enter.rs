@@ -298,6 +298,8 @@ pub struct NotExecuted {
     pub name: Option<String>,
     /// Why not.
     pub error: SysError,
+    /// Whether it is there, and its interpreter is not.
+    pub uninterpreted: bool,
     /// Where it was looked for, if not in the caller's root directory: a text that begins with a space.
     pub place: &'static str,
 }
@@ -305,7 +307,7 @@ pub struct NotExecuted {
 impl NotExecuted {
     /// Says whether there is no such command.
     pub fn is_absent(&self) -> bool {
-        matches!(self.error.errno, Errno::ENOENT | Errno::ENOTDIR)
+        !self.uninterpreted && matches!(self.error.errno, Errno::ENOENT | Errno::ENOTDIR)
     }
 }
 
@@ -315,6 +317,9 @@ impl std::fmt::Display for NotExecuted {
         match &self.name {
             Some(name) if self.is_absent() && !name.contains('/') => {
                 write!(f, "cannot find {name} on PATH{inside}: {}", self.error)
+            }
+            Some(name) if self.uninterpreted => {
+                write!(f, "cannot execute {name}{inside}: its interpreter is not there: {}", self.error)
             }
             Some(name) => write!(f, "cannot execute {name}{inside}: {}", self.error),
             None => write!(f, "cannot find a shell{inside}: {}", self.error),
@@ -383,11 +388,11 @@ fn enter(args: &EnterArgs, request: &Request, global: &Global, ui: &Ui, status: 
             // Only a first process of a pid namespace survives that; it says what a shell would.
             Exit::Command(128u8.wrapping_add(number as u8))
         }
-        Ended::NotExecuted(error) => {
+        Ended::NotExecuted(error) | Ended::NotInterpreted(error) => {
             let name = request.command.first().map(|name| name.to_string_lossy().escape_debug().to_string());
             let other_root = prepared.plan.other_root && request.tools.is_none();
             let place = if other_root { " in the target's root directory" } else { "" };
-            return Err(NotExecuted { name, error, place }.into());
+            return Err(NotExecuted { name, error, uninterpreted: false, place }.into());
         }
     })
 }

@@ -125,6 +125,8 @@ pub enum Ended {
     TimedOut,
     /// The command could not be executed: it was not found, or, with another errno, found.
     NotExecuted(SysError),
+    /// The command is there, and its interpreter is not: that of a script, or the loader of a program's libraries.
+    NotInterpreted(SysError),
 }
 
 /// What a caller wants to hear meanwhile.

@@ -16,8 +16,6 @@ pub struct PasswdLine<'t> {
     pub gid: u32,
     /// The home directory; may be empty.
     pub home: &'t [u8],
-    /// The login shell; may be empty.
-    pub shell: &'t [u8],
 }
 
 /// Returns the lines of passwd(5), in order.
@@ -28,7 +26,7 @@ pub fn passwd(text: &[u8]) -> impl Iterator<Item = PasswdLine<'_>> {
         let uid = fields.nth(1).and_then(parse_decimal)?;
         let gid = fields.next().and_then(parse_decimal)?;
         let home = fields.nth(1).unwrap_or_default();
-        Some(PasswdLine { name, uid, gid, home, shell: fields.next().unwrap_or_default() })
+        Some(PasswdLine { name, uid, gid, home })
     })
 }
 
@@ -97,8 +95,8 @@ mod tests {
         let text = b"root:x:0:0:root:/root:/bin/bash\n+::::::\nbad:x:1\n:x:1:1::/:\nal:x:1000:100:A,B:/h/al:/bin/sh\nb:x:7:8\n";
         let found: Vec<_> = passwd(text).collect();
         assert_eq!(found.len(), 3);
-        assert_eq!(found[1], PasswdLine { name: b"al", uid: 1000, gid: 100, home: b"/h/al", shell: b"/bin/sh" });
-        assert_eq!(found[2], PasswdLine { name: b"b", uid: 7, gid: 8, home: b"", shell: b"" });
+        assert_eq!(found[1], PasswdLine { name: b"al", uid: 1000, gid: 100, home: b"/h/al" });
+        assert_eq!(found[2], PasswdLine { name: b"b", uid: 7, gid: 8, home: b"" });
     }
 
     #[test]

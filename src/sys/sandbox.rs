@@ -11,6 +11,9 @@ use super::error::{Call, Errno, SysError, last, retry};
 use super::spawn::Report;
 
 /// Says whether there is clone3(2): a filter may refuse it, so that C libraries fall back to clone(2).
+///
+/// # Kernel
+/// Linux 5.3.
 pub fn has_clone3() -> bool {
     // SAFETY: a size of nothing is refused before anything is read.
     let answer = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u64>(), 0) };
@@ -24,13 +27,6 @@ pub fn has_keyrings() -> bool {
     // SAFETY: the call takes numbers; the last one says that nothing is made.
     let answer = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) };
     answer != -1 || !matches!(Errno::last(), Errno::ENOSYS | Errno::EPERM)
-}
-
-/// Says whether there is openat2(2).
-pub fn has_openat2() -> bool {
-    // SAFETY: a size of nothing is refused before anything is read.
-    let answer = unsafe { libc::syscall(libc::SYS_openat2, -1, c"".as_ptr(), std::ptr::null::<u64>(), 0) };
-    answer == -1 && Errno::last() == Errno::EINVAL
 }
 
 /// Says whether open_tree(2) knows `OPEN_TREE_NAMESPACE`: a mount namespace that begins with a copy of a tree.

@@ -97,7 +97,7 @@ fn made() {
     }
     let made = plan.make().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(own.read("nsx-box", "pids.max"), "20");
-    assert_eq!(plan.has_unified(), own.is_v2("pids"));
+    assert_eq!(plan.are_v1().contains(&false), own.is_v2("pids"));
     assert_eq!(made.removal.len(), 1);
     made.remove().unwrap_or_else(|error| panic!("{error}"));
     assert!(is_gone(&own));

@@ -34,6 +34,14 @@ pub(super) fn not_executed(error: &NotExecuted) -> Option<String> {
 /// The same in a sandbox.
 fn inside(error: &NotExecuted) -> Option<String> {
     let name = error.name.as_deref().unwrap_or("/bin/sh");
+    if let Call::Execve(path) = &error.error.call
+        && error.uninterpreted
+    {
+        let path = String::from_utf8_lossy(path).escape_debug().to_string();
+        return Some(format!(
+            "what it names has to be inside, too: head -n 1 {path} for a script, readelf -l {path} for a program"
+        ));
+    }
     let is_here = name.starts_with('/') && std::path::Path::new(name).exists();
     match error.error.errno {
         Errno::ENOENT | Errno::ENOTDIR if is_here => {
@@ -350,7 +358,7 @@ mod tests {
         ] {
             let error = SysError::new(Call::Execve(b"/x/y".to_vec()), errno);
             let place = if other_root { " in the target's root directory" } else { "" };
-            let error = NotExecuted { name: name.map(str::to_owned), error, place };
+            let error = NotExecuted { name: name.map(str::to_owned), error, uninterpreted: false, place };
             let given = not_executed(&error).unwrap_or_default();
             assert!(given.starts_with(start) && given.is_empty() == start.is_empty(), "{error}: {given}");
         }

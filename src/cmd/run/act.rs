@@ -78,9 +78,11 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
         Ended::Exited(code) => run::Ended { code: Some(code as u8), ..run::Ended::default() },
         Ended::TimedOut => run::Ended { code: Some(Exit::TimedOut.code()), timeout: true, ..run::Ended::default() },
         Ended::Killed(number) => run::Ended { signal: Some(number), ..run::Ended::default() },
-        Ended::NotExecuted(error) => {
+        Ended::NotExecuted(ref error) | Ended::NotInterpreted(ref error) => {
+            let uninterpreted = matches!(ended, Ended::NotInterpreted(_));
+            let error = error.clone();
             let name = request.command.first().map(|name| name.to_string_lossy().escape_debug().to_string());
-            return Err(NotExecuted { name, error, place: INSIDE }.into());
+            return Err(NotExecuted { name, error, uninterpreted, place: INSIDE }.into());
         }
     };
     if how.timeout {
@@ -103,7 +105,7 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
             // Only a first process of a pid namespace survives that; it says what a shell would.
             Exit::Command(128u8.wrapping_add(number as u8))
         }
-        Ended::NotExecuted(_) => Exit::NotExecutable,
+        Ended::NotExecuted(_) | Ended::NotInterpreted(_) => Exit::NotExecutable,
     })
 }
 

@@ -322,7 +322,6 @@ impl Gathering<'_> {
                     groups: Vec::new(),
                     name: known.and_then(|line| os(line.name)),
                     home: known.and_then(|line| os(line.home)),
-                    shell: known.and_then(|line| os(line.shell)),
                 }
             }
         };

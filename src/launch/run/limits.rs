@@ -17,7 +17,6 @@ use std::ffi::CString;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-pub use check::{LEAST_MEMORY_BYTES, LEAST_TASKS};
 pub use made::{Made, MadeGroup};
 pub use plan::{CgroupPlan, INNER, Step, cgroup_name};
 

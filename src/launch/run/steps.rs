@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use super::request::{Rlimit, TimeOffset};
-use crate::model::{CapSet, KindSet, NsKind};
+use crate::model::{CapSet, KindSet};
 
 /// Who makes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -422,6 +422,3 @@ pub enum RootFacts {
         links: Vec<(Vec<u8>, Vec<u8>)>,
     },
 }
-
-/// The kinds of namespace that can stay the caller's.
-pub const SHARED: [NsKind; 6] = [NsKind::Cgroup, NsKind::Ipc, NsKind::Net, NsKind::Pid, NsKind::Time, NsKind::Uts];

@@ -26,8 +26,6 @@ pub struct Account {
     pub name: Option<OsString>,
     /// The home directory, where passwd(5) says one.
     pub home: Option<OsString>,
-    /// The login shell, where passwd(5) says one.
-    pub shell: Option<OsString>,
 }
 
 /// Why there is no such account.
@@ -95,14 +93,7 @@ pub fn account(user: &User, passwd: &[u8], group: &[u8]) -> Result<Account, User
     let text = |part: fn(&PasswdLine<'_>) -> Vec<u8>| {
         line.as_ref().map(part).filter(|text| !text.is_empty()).map(OsString::from_vec)
     };
-    Ok(Account {
-        uid,
-        gid,
-        groups,
-        name: text(|line| line.name.to_vec()),
-        home: text(|line| line.home.to_vec()),
-        shell: text(|line| line.shell.to_vec()),
-    })
+    Ok(Account { uid, gid, groups, name: text(|line| line.name.to_vec()), home: text(|line| line.home.to_vec()) })
 }
 
 #[cfg(test)]
@@ -138,12 +129,9 @@ mod tests {
         // A name of digits is a name where it was given as one.
         assert_eq!(ids(user(name("7"), None)), Ok((70, 71, vec![])));
         let found = account(&user(NameOrId::Id(1000), None), PASSWD, GROUP).expect("al");
-        assert_eq!(
-            (found.name, found.home, found.shell),
-            (Some("al".into()), Some("/h/al".into()), Some("/bin/zsh".into()))
-        );
+        assert_eq!((found.name, found.home), (Some("al".into()), Some("/h/al".into())));
         let found = account(&user(name("7"), None), PASSWD, GROUP).expect("seven");
-        assert_eq!((found.home, found.shell), (Some("/seven".into()), None));
+        assert_eq!(found.home, Some("/seven".into()));
         let found = account(&user(NameOrId::Id(0), None), b"", b"").expect("a number");
         assert_eq!(found, Account::default());
     }

@@ -292,7 +292,7 @@ impl Program {
         self.build("dup3", || format!("the terminal, {stream}"), libc::SYS_dup3, &args, stub::LOAD);
     }
 
-    /// Sends the descriptor that a slot holds over a socket, with one byte: sendmsg(2), unix(7). Uses eight words from `room` on.
+    /// Sends the descriptor that a slot holds over a socket, with eight bytes: sendmsg(2), unix(7). Uses three words from `room` on.
     pub fn send_descriptor(&mut self, socket: BorrowedFd<'_>, slot: Slot, room: Slot, tag: [u8; 8]) {
         // struct cmsghdr: length, level and type, the descriptor.
         let header = 16u64;
@@ -385,12 +385,6 @@ impl Program {
     pub fn remove_directory(&mut self, parent: BorrowedFd<'_>, name: &CStr) {
         let args = [self.fd(parent), self.bytes(name.to_bytes_with_nul()), Arg::Number(libc::AT_REMOVEDIR.into())];
         self.push(|| Call::Unlinkat(name.to_bytes().to_vec()), libc::SYS_unlinkat, &args, stub::CONTINUE | stub::QUIET);
-    }
-
-    /// Closes a descriptor: close(2).
-    pub fn close(&mut self, fd: BorrowedFd<'_>) {
-        let args = [Arg::Number(fd.as_raw_fd().into())];
-        self.push(|| Call::Close, libc::SYS_close, &args, stub::CONTINUE | stub::QUIET);
     }
 
     /// Becomes another program: execve(2). Where the kernel knows no such format, as it does of a script without an interpreter line, it goes

@@ -176,6 +176,14 @@ pub fn quiet(name: &'static str, needs: &'static [Need], body: fn()) -> Test {
     Test { name, needs, alone: true, body }
 }
 
+impl Test {
+    /// The same in a virtual machine, but for root alone, who plays the ordinary user, too: it takes long there.
+    pub fn root_only_in_vm(self) -> Test {
+        let only_root = Place::here() == Place::Vm && !is_root();
+        Test { needs: if only_root { &[Need::Root] } else { self.needs }, ..self }
+    }
+}
+
 /// The tests of one file.
 pub struct Module {
     /// The name of the file.

@@ -1,4 +1,4 @@
-//! What these attacks have found nsx to do wrong. Each is to move to where it belongs when it passes.
+//! What attacks once found nsx to do wrong.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
 //! Ways back through mounts and namespaces: to the host's root directory, to its namespaces, to what is masked, to its cgroups
-//! (CVE-2022-0492; launch.md 3.1).
+//! (CVE-2022-0492).
 
 use super::place::{self, Caller, Tree, callers, probe};
 use crate::harness::{Need, Test, inode_of, nsx, nsx_path, output, test, text};

@@ -12,14 +12,11 @@ use nix::libc;
 use super::descriptors::inherit_much;
 use super::paths::refused_or_run;
 use super::place::{Caller, PROBE, Tree, callers, finish};
-use crate::harness::{Test, test};
+use crate::harness::{Place, Test, test};
 
 pub fn tests() -> Vec<Test> {
     vec![test("run_isolation::a_root_that_changes_meanwhile_leads_nowhere", &[], swapped)]
 }
-
-/// How often nsx is started, by all callers together.
-const STARTS: usize = 100;
 
 fn swap(one: &Path, other: &Path) -> bool {
     let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("no NUL");
@@ -57,7 +54,9 @@ fn swapped() {
             }
         });
         let callers = callers();
-        for round in 0..STARTS {
+        // An emulated machine is slow, and its files change as often between two steps.
+        let starts = if Place::here() == Place::Vm { 60 } else { 500 };
+        for round in 0..starts {
             let caller: Caller = callers[round % callers.len()];
             let options: &[&str] = match round % 3 {
                 0 => &["-w", "/start"],
@@ -83,5 +82,5 @@ fn swapped() {
     });
     tree.canary.is_untouched("all swaps");
     let swaps = swaps.load(Ordering::Relaxed);
-    assert!(swaps > 1000, "{swaps} swaps, {ran} ran, {refused} refused");
+    assert!(swaps > 1000 && ran > 0 && refused > 0, "{swaps} swaps, {ran} ran, {refused} refused");
 }

@@ -23,6 +23,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::a_timeout_kills_who_does_not_listen", &[], stubborn),
         test("run_life::a_timeout_that_is_not_reached_changes_nothing", &[], in_time),
         test("run_life::what_cannot_be_executed_is_126_and_what_is_absent_127", &[], not_executed),
+        test("run_life::a_command_without_its_interpreter_is_126", &[], without_interpreter),
         test(
             "run_life::a_script_without_an_interpreter_line_is_the_shells",
             &[Need::Root, Need::Tool("setpriv")],
@@ -140,6 +141,22 @@ fn not_executed() {
             assert_eq!(done.status.code(), Some(code), "{options:?} {command}: {error}");
             assert!(error.starts_with(said), "{options:?} {command}: {error}");
         }
+    }
+}
+
+/// To the kernel that is the same as a command that is not there, and to nobody else.
+fn without_interpreter() {
+    let folder = folder_with_script("#!/nsx-test-none\n");
+    for name in ["bin", "proc", "dev", "sys"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    std::fs::rename(folder.path().join("script"), folder.path().join("bin/script")).expect("moved");
+    let root = format!("--rootfs={}", folder.path().display());
+    for (command, code) in [("script", 126), ("/bin/script", 126), ("none", 127), ("/bin/none", 127)] {
+        let done = output(&mut nsx(&["run", &root, command]));
+        let error = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{command}: {error}");
+        assert_eq!(error.contains("its interpreter is not there"), code == 126, "{error}");
     }
 }
 

@@ -52,7 +52,12 @@ impl Host {
 
     fn until(&self, what: &str, look: impl Fn() -> Host) {
         let begin = Instant::now();
-        let mut left: BTreeSet<String> = look().0.difference(&self.0).cloned().collect();
+        let now = look().0;
+        // Nor is anything gone that was the host's: nobody else unmounts what was there before.
+        let gone: Vec<&String> =
+            self.0.difference(&now).filter(|one| one.starts_with("mount ") || one.starts_with("link ")).collect();
+        assert!(gone.is_empty(), "gone, {what}: {gone:#?}");
+        let mut left: BTreeSet<String> = now.difference(&self.0).cloned().collect();
         while !left.is_empty() {
             assert!(begin.elapsed() < PATIENCE, "left behind, {what}: {left:#?}");
             std::thread::yield_now();

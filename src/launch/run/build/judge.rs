@@ -1,12 +1,16 @@
 //! What became of a command, from the calls that have failed and from how its processes ended.
 
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::launch::Ended;
 use crate::launch::run::error::{RunError, cannot};
 use crate::launch::run::forbidden;
 use crate::launch::run::steps::Action;
 use crate::launch::run::supervise::{End, Watched};
 use crate::sys::program::{Failure, Program};
-use crate::sys::{Call, Errno, SysError};
+use crate::sys::{Call, Errno, SysError, dir};
 
 use super::{Event, Sandbox};
 
@@ -46,7 +50,12 @@ impl Sandbox<'_> {
             // Of several places that were looked at, the one where something was found says more.
             let absent = |errno| matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
             let found = looked.into_iter().find(|(_, errno)| !absent(*errno)).map(name);
-            return Ok(Ended::NotExecuted(found.unwrap_or(reason).error));
+            let error = found.unwrap_or(reason).error;
+            let missing = absent(error.errno).then(|| self.uninterpreted()).flatten();
+            return Ok(match missing {
+                Some(path) => Ended::NotInterpreted(SysError::new(Call::Execve(path), error.errno)),
+                None => Ended::NotExecuted(error),
+            });
         }
         let Some(step) = self.plan.steps.get(reason.step) else {
             return Err(RunError::Failed("cannot start a sandbox".to_owned(), reason.error));
@@ -65,6 +74,30 @@ impl Sandbox<'_> {
                 }
             }
             action => Err(RunError::Step(Box::new(action.clone()), reason.error)),
+        }
+    }
+}
+
+impl Sandbox<'_> {
+    /// Returns where the command is, if it is there: the kernel says the same of an interpreter that is missing.
+    fn uninterpreted(&self) -> Option<Vec<u8>> {
+        let name = self.request.command.first()?.as_bytes();
+        let program = self.readable(0, false).ok()?;
+        let mut paths = program.calls().filter_map(|(_, call)| match call {
+            Call::Execve(path) => Some(path),
+            _ => None,
+        });
+        let is_command = |path: &Vec<u8>| path == name || path.ends_with(&[b"/", name].concat());
+        paths.find(|path| is_command(path) && self.is_inside(path)).cloned()
+    }
+
+    fn is_inside(&self, path: &[u8]) -> bool {
+        let is_hidden = |(above, _): &(Vec<u8>, u32)| path.starts_with(&[&above[..], b"/"].concat());
+        let is_shown = self.request.binds.iter().any(|bind| path.starts_with(bind.target.as_os_str().as_bytes()));
+        match &self.held.root {
+            _ if is_shown || self.facts.private.iter().any(is_hidden) => false,
+            Some(root) => CString::new(path).is_ok_and(|path| dir::open_in_root(root.as_fd(), &path).is_ok()),
+            None => std::fs::metadata(OsStr::from_bytes(path)).is_ok_and(|found| found.is_file()),
         }
     }
 }

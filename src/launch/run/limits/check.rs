@@ -10,10 +10,10 @@ use crate::model::cgroup::{Limit, Version};
 ///
 /// On Linux 6.18 (v1, pages of 4 KiB) a static init of two pages and a dynamic `/bin/true` start reliably from 288 KiB on, `sh -c true` too,
 /// and `bash -c true` from 448 KiB on, without namespaces of their own; with less the kernel kills one of them before it has begun.
-pub const LEAST_MEMORY_BYTES: u64 = 512 << 10;
+const LEAST_MEMORY_BYTES: u64 = 512 << 10;
 
 /// The least limit of tasks that is taken: nsx's init and the command are two.
-pub const LEAST_TASKS: u64 = 2;
+const LEAST_TASKS: u64 = 2;
 
 /// The kernel takes no quota of fewer microseconds.
 const LEAST_QUOTA_USEC: u64 = 1000;

@@ -152,16 +152,6 @@ impl CgroupPlan {
         Ok(CgroupPlan { name, inner: None, groups: Vec::new(), acts: Vec::new() })
     }
 
-    /// Says whether no cgroup is made at all.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
-    /// Says whether one of them is of v2, so that a process can begin in it (`CLONE_INTO_CGROUP`).
-    pub fn has_unified(&self) -> bool {
-        self.groups.iter().any(|group| group.version == Version::V2)
-    }
-
     /// Says of each cgroup whether it is one of v1.
     pub fn are_v1(&self) -> Vec<bool> {
         self.groups.iter().map(|group| group.version == Version::V1).collect()
