@@ -160,14 +160,26 @@ pub struct FileId {
 /// # Errors
 /// None that a caller can do anything about.
 pub fn fstat(fd: BorrowedFd<'_>) -> Result<FileId, SysError> {
+    let stat = stat_of(fd)?;
+    Ok(FileId { dev: stat.st_dev, ino: stat.st_ino })
+}
+
+/// Says whether there is a directory behind `fd`.
+///
+/// # Errors
+/// `EBADF` where nothing is open.
+pub fn is_directory(fd: BorrowedFd<'_>) -> Result<bool, SysError> {
+    Ok(stat_of(fd)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+fn stat_of(fd: BorrowedFd<'_>) -> Result<libc::stat, SysError> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` is valid for writes of a `struct stat`.
     if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
         return Err(last(|| Call::Fstat));
     }
     // SAFETY: fstat succeeded and has filled it.
-    let stat = unsafe { stat.assume_init() };
-    Ok(FileId { dev: stat.st_dev, ino: stat.st_ino })
+    Ok(unsafe { stat.assume_init() })
 }
 
 /// What kind of file a link leads to, as far as nsx tells them apart.

@@ -106,6 +106,15 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
     if request.userns == UserNs::Host && !caps.contains(CapSet::SYS_ADMIN) {
         return Err(RunError::NoPrivilege);
     }
+    let streams = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let all = [("input", streams.0.as_fd()), ("output", streams.1.as_fd()), ("error", streams.2.as_fd())];
+    for (name, stream) in all {
+        // What is not open is none.
+        if dir::is_directory(stream).unwrap_or(false) {
+            let what = format!("cannot give the command its standard {name}: a directory leads out of the sandbox");
+            return Err(RunError::Failed(what, SysError::new(Call::Fstat, Errno::EISDIR)));
+        }
+    }
     let caller = Caller::read(proc, Path::new("/etc"), &request.userns)?;
     let ids = ids::choose(&request.userns, &caller)?;
     let name = request.name.clone().unwrap_or_else(|| std::process::id().to_string());

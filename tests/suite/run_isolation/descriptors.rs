@@ -14,6 +14,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("run_isolation::the_command_inherits_the_standard_streams_alone", &[], none),
         test("run_isolation::the_command_inherits_what_was_named", &[], kept),
+        test("run_isolation::a_directory_is_no_standard_stream", &[], directories),
         test("run_isolation::the_first_process_holds_nothing_of_the_hosts", &[], first_process),
         test("run_isolation::the_first_process_of_a_limited_sandbox_holds_no_cgroup", &[Need::Root], limited),
     ]
@@ -85,6 +86,23 @@ fn none() {
         let name = ["--name", "nsx-test-descriptors"];
         assert_eq!(look(&mut run_as(caller, &name)), "0 1 2\n", "{caller:?}");
         assert_eq!(look(&mut tree.run_as(caller, &[])), "0 1 2\n", "{caller:?}");
+    }
+}
+
+/// A directory would lead out: to what is beside it and above.
+fn directories() {
+    for caller in callers() {
+        for redirection in ["0</usr", "1</usr", "2</usr"] {
+            let run = run_as(caller, &["--status-fd", "7"]);
+            let mut shell = Command::new("sh");
+            shell
+                .args(["-c", &format!("exec \"$@\" 7>&1 {redirection}"), "sh"])
+                .arg(run.get_program())
+                .args(run.get_args());
+            let done = finish(place::by(caller, shell.arg("true").stdin(std::process::Stdio::null())));
+            assert_eq!(done.code, Some(125), "{caller:?} {redirection}: {done:?}");
+            assert!(done.out.contains("a directory leads out of the sandbox"), "{caller:?} {redirection}: {done:?}");
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The same attempts in what others build: bwrap(1) and unshare(1), where they are installed. For a reader; nothing is asserted of them.
+//! The same attempts in what others build: bwrap(1) and unshare(1), where they are installed. That is for a reader; of nsx's each is asserted.
 
 use std::process::{Command, Stdio};
 
 use super::place::{self, PROBE, Said, finish, suite};
+use crate::harness::terminal::Terminal;
 use crate::harness::{Need, Test, test};
 
 pub fn tests() -> Vec<Test> {
@@ -64,11 +65,23 @@ fn table() {
             let harmful = name != "nsx run" && words.contains(&"masks");
             let mut command = launcher(name).filter(|_| !harmful)?;
             let program = if name == "unshare" { suite() } else { PROBE };
-            let done =
-                finish(command.args([program, "fixture", "probe"]).args(words).stdin(Stdio::null()).current_dir("/"));
-            Some(Said::parse(name, &done.out))
+            command.args([program, "fixture", "probe"]).args(words).current_dir("/");
+            // On a terminal, which is the test's own, or there is nothing to type into.
+            let out = match words {
+                ["tty"] => Terminal::start(&mut command).end().1.replace("\r\n", "\n"),
+                _ => finish(command.stdin(Stdio::null())).out,
+            };
+            Some(Said::parse(name, &out))
         });
         for what in shown {
+            let of_nsx = said[0].as_ref().map(|said| said.get(what)).unwrap_or_default();
+            let expected = match *what {
+                "CapEff" => "00000000a80425fb",
+                "NoNewPrivs" => "1",
+                "Seccomp" => "2",
+                _ => "E",
+            };
+            assert!(of_nsx.starts_with(expected), "{what}: {of_nsx}");
             let _ = write!(table, "{what:44}");
             for said in &said {
                 let result = said.as_ref().and_then(|said| said.iter().find(|(name, _)| name == what));

@@ -208,6 +208,10 @@ fn add(private: &mut Vec<(Vec<u8>, u32)>, path: Vec<u8>, mode: u32) {
 
 /// Adds a home directory, where it really is: what leads there may be a link, and both ways in have to end in an empty one.
 fn hide_home(private: &mut Vec<(Vec<u8>, u32)>, home: &Path, mode: u32) {
+    // Mostly all of them are one, and asking costs a call for each part.
+    if private.iter().any(|(known, _)| home == Path::new(OsStr::from_bytes(known))) {
+        return;
+    }
     if let Some(real) = real_directory(home).filter(|real| !SYSTEM.iter().any(|known| real == Path::new(known))) {
         add(private, bytes(&real), mode);
     }
