@@ -42,7 +42,7 @@ pub fn module() -> Module {
     ]
     .into_iter()
     .flatten()
-    .map(Test::root_only_in_vm)
+    .map(Test::sparingly_in_vm)
     .collect();
     Module { name: "run_isolation", places: &[Place::Vm], tests }
 }

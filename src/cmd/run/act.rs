@@ -53,21 +53,13 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
         })?;
         return Ok(Exit::Done);
     }
-    // Beside a document that goes there nothing else is written: it has them.
-    let quiet = args.life.stats && args.json;
-    let mut notes = Vec::new();
-    let mut note = |text: String| {
-        if !quiet {
-            ui::note(&text);
-        }
-        notes.push(text);
-    };
-    sandbox.plan.notes.iter().cloned().for_each(&mut note);
+    let mut notes = Notes { quiet: args.life.stats && args.json, all: Vec::new() };
+    sandbox.plan.notes.iter().for_each(|note| notes.add(note.clone()));
     let outcome = sandbox.run(&mut |event| match event {
         Event::Started(pid) => {
             status.say(&serde_json::json!({ "event": "started", "pid": pid, "name": sandbox.name() }));
         }
-        Event::Note(text) => note(text),
+        Event::Note(note) => notes.add(note),
     })?;
     let Some(ended) = outcome.ended else {
         let name = sandbox.name();
@@ -85,12 +77,15 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
             return Err(NotExecuted { name, error, uninterpreted, place: INSIDE }.into());
         }
     };
+    let before = notes.all.len();
     if how.timeout {
-        note("the time given by --timeout was over".to_owned());
+        notes.add("the time given by --timeout was over".to_owned());
     }
-    report::notes(&outcome.report, how.signal == Some(nix::libc::SIGKILL)).into_iter().for_each(&mut note);
+    report::notes(&outcome.report, how.signal == Some(nix::libc::SIGKILL)).into_iter().for_each(|note| notes.add(note));
     let wall_usec = u64::try_from(outcome.wall.as_micros()).unwrap_or(u64::MAX);
-    let used = run::ReportJson::new(&outcome.report, wall_usec, notes);
+    // What was said before the end is in the report where there is no other place for it.
+    let reported = notes.all.split_off(if notes.quiet { 0 } else { before });
+    let used = run::ReportJson::new(&outcome.report, wall_usec, reported);
     status.say(&serde_json::json!({
         "event": "exited", "code": how.code, "signal": how.signal, "timeout": how.timeout, "report": used,
     }));
@@ -107,6 +102,22 @@ fn act(args: &RunArgs, request: &RunRequest, global: &Global, ui: &Ui, status: &
         }
         Ended::NotExecuted(_) | Ended::NotInterpreted(_) => Exit::NotExecutable,
     })
+}
+
+/// What a user should know, as it becomes known.
+struct Notes {
+    /// Whether a document goes where notes do: then they are in that, and nothing is beside it.
+    quiet: bool,
+    all: Vec<String>,
+}
+
+impl Notes {
+    fn add(&mut self, note: String) {
+        if !self.quiet {
+            ui::note(&note);
+        }
+        self.all.push(note);
+    }
 }
 
 fn explained(sandbox: &Sandbox<'_>) -> Result<ExplainedRun, RunError> {
