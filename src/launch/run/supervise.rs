@@ -85,6 +85,9 @@ struct State<'s> {
     timed_out: bool,
     end: Option<End>,
     first_gone: Option<Change>,
+    /// Children that have gone before it was known who the first process is. Not each is of this sandbox: whoever executed nsx may have
+    /// left it some, and so may a process on the side that hung.
+    ends: Vec<(i32, Change)>,
     stub_gone: bool,
     carrier: Option<Carrier<'s>>,
     stopped: bool,
@@ -134,6 +137,7 @@ impl Watch<'_> {
             timed_out: false,
             end: None,
             first_gone: None,
+            ends: Vec::new(),
             stub_gone: false,
             carrier: None,
             stopped: false,
@@ -301,9 +305,7 @@ impl Watch<'_> {
                     change => state.first_gone = Some(change),
                 }
             } else if state.first.is_none() && !matches!(change, Change::Stopped(_)) {
-                // It has gone before its pid was heard of.
-                state.first = Some(pid);
-                state.first_gone = Some(change);
+                state.ends.push((pid, change));
             }
         }
     }
@@ -379,7 +381,13 @@ impl Watch<'_> {
                 }
             }
             Report::Forked(_, pid) if from_stub => {
-                if state.first.is_none() && signal::is_child(pid) {
+                if state.first.is_some() {
+                    return false;
+                }
+                if let Some((_, change)) = state.ends.iter().find(|(ended, _)| *ended == pid) {
+                    state.first = Some(pid);
+                    state.first_gone = Some(*change);
+                } else if signal::is_child(pid) {
                     state.first = Some(pid);
                     return settle(pid).is_err();
                 }

@@ -1,8 +1,9 @@
 //! What nsx run once did wrong.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use nix::libc::{EPERM, SYS_clone3};
+use nix::libc::{self, EPERM, SYS_clone3};
 
 use super::super::harness::terminal::Terminal;
 use super::super::harness::{Need, Test, document, nsx, nsx_path, output, test, text};
@@ -24,6 +25,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("run_life::status_lines_are_not_lost_in_silence", &[], status_lines),
         test("run_life::beside_a_document_there_are_no_notes", &[], notes_in_json),
         test("run_life::detached_it_does_not_stop_with_its_command", &[], detached_stop),
+        test("run_life::children_that_whoever_executed_nsx_had_are_not_the_commands", &[], inherited_children),
     ]
 }
 
@@ -116,4 +118,32 @@ fn detached_stop() {
         let done = output(&mut nsx(&["run", "-d", "--timeout=0.2,0.2", "sh", "-c", "kill -STOP $$; sleep 1000"]));
         assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     }
+}
+
+/// Among them are those that nsx itself has on the side when it looks for a target, and kills if they hang.
+fn inherited_children() {
+    let with_dead_child = |options: &[&str]| {
+        let mut command = nsx(&[&["run"], options, &["--", "sh", "-c", "exit 7"]].concat());
+        // SAFETY: the child calls only fork, kill, getpid and waitid, which are async-signal-safe.
+        unsafe {
+            command.pre_exec(|| {
+                #[expect(clippy::disallowed_methods, reason = "a child that nsx does not know of")]
+                let child = libc::fork();
+                if child == 0 {
+                    libc::kill(libc::getpid(), libc::SIGKILL);
+                }
+                let mut about = std::mem::zeroed();
+                // It is left to be waited for.
+                libc::waitid(libc::P_PID, child as libc::id_t, &raw mut about, libc::WEXITED | libc::WNOWAIT);
+                Ok(())
+            });
+        }
+        output(&mut command)
+    };
+    for options in WAYS {
+        let done = with_dead_child(options);
+        assert_eq!(done.status.code(), Some(7), "{options:?} {}: {}", done.status, text(&done.stderr));
+    }
+    let done = with_dead_child(&["--detach"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
 }
