@@ -288,7 +288,13 @@ pub fn id_map(text: &str) -> Result<IdMap, String> {
 /// # Errors
 /// Whatever is neither a number nor a name.
 pub fn user(text: &str) -> Result<User, String> {
-    let one = |text: &str| name_or_id(text).ok_or_else(|| format!("{text:?} is neither a number nor a name"));
+    let one = |text: &str| {
+        name_or_id(text).ok_or_else(|| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let why = if is_number { "beyond the largest id, 4294967294" } else { "neither a number nor a name" };
+            format!("{text:?} is {why}")
+        })
+    };
     match text.split_once(':') {
         Some((user, group)) => Ok(User { user: one(user)?, group: Some(one(group)?) }),
         None => Ok(User { user: one(text)?, group: None }),

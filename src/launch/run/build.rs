@@ -33,7 +33,7 @@ use crate::proc::ProcRoot;
 use crate::select::sandbox::WORDS;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Signals};
-use crate::sys::{Call, Errno, SysError, dir, sandbox, spawn, tty};
+use crate::sys::{Call, Errno, SysError, dir, message, spawn, tree, tty};
 
 /// Which variables of the caller's the command gets: those that say how to talk to its user, and where programs are.
 const KEPT: [&str; 9] =
@@ -253,7 +253,7 @@ impl<'a> Sandbox<'a> {
 
     fn attempt(&self, signals: &Signals, hear: &mut dyn FnMut(Event)) -> Result<Outcome, RunError> {
         let cannot_start = |error| RunError::Failed("cannot start a sandbox".to_owned(), error);
-        let (reports, report) = sandbox::report_pair().map_err(cannot_start)?;
+        let (reports, report) = message::pair().map_err(cannot_start)?;
         let (release, releases) = spawn::pipe().map_err(cannot_start)?;
         let (lifeline, life) = spawn::pipe().map_err(cannot_start)?;
         let (done, executed) = spawn::pipe().map_err(cannot_start)?;
@@ -403,7 +403,7 @@ impl<'a> Sandbox<'a> {
                 return hear(Event::Note(format!("{unmapped}: {error}")));
             }
         };
-        let map = |tree| sandbox::map_owners(tree, user.as_fd()).err();
+        let map = |tree| tree::map_owners(tree, user.as_fd()).err();
         let mut refused: Vec<SysError> = self.held.trees.iter().filter_map(map).collect();
         if let Some(error) = refused.pop() {
             let why = "their file system does not do idmapped mounts";

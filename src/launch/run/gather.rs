@@ -30,7 +30,7 @@ use crate::select::TargetError;
 use crate::select::target::{Resolved, resolve_kinds};
 use crate::sys::calls::mounts::MountAttributes;
 use crate::sys::cgroupfs::CGROUP2_SUPER_MAGIC;
-use crate::sys::{Call, Errno, SysError, cred, dir, sandbox, signal, socket};
+use crate::sys::{Call, Errno, SysError, cred, dir, probe, signal, socket, tree};
 
 /// What is open.
 pub struct Held {
@@ -98,7 +98,7 @@ pub fn possible<'a>(proc: &ProcRoot, request: &'a RunRequest) -> (Cow<'a, RunReq
 /// # Errors
 /// Where something that was asked for cannot be.
 pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), RunError> {
-    if let Some(call) = sandbox::missing_mount_call() {
+    if let Some(call) = probe::missing_mount_call() {
         return Err(RunError::MissingCall(call));
     }
     let caps =
@@ -188,11 +188,11 @@ pub fn gather(proc: &ProcRoot, request: &RunRequest) -> Result<(Facts, Held), Ru
         own_caps: caps,
         limits: held.cgroups.steps().into_iter().map(|step| step.why).collect(),
         cgroups: held.cgroups.are_v1(),
-        clone3: sandbox::has_clone3(),
+        clone3: probe::has_clone3(),
         maker: held.ids.maker(&held.caller).unwrap_or_default(),
         owns_cgroups: inner,
-        keyrings: sandbox::has_keyrings(),
-        tree_namespaces: sandbox::has_tree_namespaces(),
+        keyrings: probe::has_keyrings(),
+        tree_namespaces: probe::has_tree_namespaces(),
         root,
         binds,
         tmpfs,
@@ -286,7 +286,7 @@ impl Gathering<'_> {
             };
         }
         let attributes = MountAttributes { read_only, nosuid: self.request.no_new_privs, nodev: true, noexec: false };
-        self.held.trees.push(sandbox::copy_tree(&name, attributes).map_err(failed)?);
+        self.held.trees.push(tree::copy_tree(&name, attributes).map_err(failed)?);
         Ok(Origin::Held(self.held.trees.len() - 1))
     }
 

@@ -16,8 +16,8 @@ use crate::launch::carrier::{Carrier, PATIENCE_MS};
 use crate::launch::clock::{Clock, Due, poll_timeout};
 use crate::launch::request::Timeout;
 use crate::model::Pid;
+use crate::sys::message::{self, Message};
 use crate::sys::program::Program;
-use crate::sys::sandbox::{self, Message};
 use crate::sys::signal::{self, Came, Change, Signals};
 use crate::sys::spawn::Report;
 use crate::sys::{Errno, pidfd, tty};
@@ -214,7 +214,7 @@ impl Watch<'_> {
             }
             if !report.is_empty() || gone {
                 while let Some(socket) = reports {
-                    match sandbox::receive(socket) {
+                    match message::receive(socket) {
                         Ok(Some(message)) if state.first.is_none() && message.sender != Some(self.stub) => {
                             state.unknown.push(message);
                         }
