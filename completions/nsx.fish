@@ -31,12 +31,16 @@ complete -c nsx -n "__fish_nsx_needs_command" -l proc-root -d 'Read this directo
 complete -c nsx -n "__fish_nsx_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_needs_command" -s V -l version -d 'Print version'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "ls" -d 'List namespaces'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "ps" -d 'List sandboxes and containers, whatever made them'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "inspect" -d 'Show all that isolates a process'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "enter" -d 'Run a command in the namespaces of another process'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "net" -d 'Show network namespaces, their links, and how they are wired together'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "cg" -d 'Show, measure, explain and change cgroups'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "run" -d 'Run a command in namespaces of its own, under limits of its own'
 complete -c nsx -n "__fish_nsx_needs_command" -f -a "kill" -d 'End what `nsx run` has started'
+complete -c nsx -n "__fish_nsx_needs_command" -f -a "pid" -d 'Translate a PID between PID namespaces'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s t -l type -d 'Only namespaces of this kind (can be repeated, or separated by commas)' -x -a "(__fish_complete_list , 'printf \"cgroup\nipc\nmnt\nnet\npid\ntime\nuser\nuts\\n\"')"
-complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s p -l task -d 'Only the namespaces that this process or thread is in (can be repeated)' -x -a "(__fish_nsx_names targets)"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l where -d 'Only rows for which this is true, such as \'type == net and nprocs > 1\'' -r
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s T -l tree -d 'Draw namespaces as a tree' -r -f -a "owner\t'below the user namespace that owns it'
 parent\t'below its parent (pid and user namespaces)'
@@ -57,7 +61,7 @@ ID\t'64-bit id, never reused (Linux 6.18)'
 NETNSID\t'number that the own network namespace has for it'
 STARTED\t'when the leader was started (UTC)'
 HELD\t'what keeps it alive, and how many of them'
-CONTAINER\t'container of the leader, by its cgroup'
+CONTAINER\t'container of the leader; with ? where only its cgroup says so'
 CGROUP\t'cgroup of the leader'
 NSFS\t'where it is bind-mounted'
 PATH\t'a file to open it by'
@@ -75,7 +79,83 @@ complete -c nsx -n "__fish_nsx_using_subcommand ls" -s J -l json -d 'Print JSON 
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l members -d 'With --json: name all members and holders of each namespace'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s V -l version -d 'Print version'
-complete -c nsx -n "__fish_nsx_using_subcommand enter" -s t -l target -d 'The process, thread or namespace to enter' -r
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -l where -d 'Only rows for which this is true, such as \'engine == docker and mem > 100000000\'' -r
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s o -l output -d 'Columns to show: COL,…, or +COL,… to add some, or all' -r -f -a "NAME\t'name, below those of the sandboxes that it was made in'
+ENGINE\t'what made it; with ? where only its cgroup says so'
+ID\t'id that the engine has for it'
+PID\t'its first process; of nsx run the command'
+STATE\t'running, paused, created or exiting'
+UPTIME\t'how long the first process has lived, in seconds'
+STARTED\t'when the first process was started (UTC)'
+NPROCS\t'number of processes in it'
+MEM\t'memory that its cgroup uses'
+LIMIT\t'how much memory it may use, with the cgroups above'
+CPU\t'time on processors, in microseconds'
+CPUS\t'how many processors it may use, with the cgroups above, in thousandths'
+IP\t'its first address; host where it has the host\'s'
+IPS\t'all its addresses'
+IMAGE\t'image it was made from'
+POD\t'pod: namespace and name; of podman\'s pods the name'
+LABELS\t'its labels'
+USER\t'who runs it'
+UID\t'uid of who runs it'
+INSIDE\t'the sandbox it was made in'
+MNT\t'its mount namespace'
+NET\t'its network namespace'
+PIDNS\t'its pid namespace'
+USERNS\t'its user namespace'
+CGROUP\t'cgroup of its first process'
+COMMAND\t'command line of its first process'
+all\t'every column'"
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -l sort -d 'Sort by this column; -COL puts the largest first' -r -f -a "NAME\t'name, below those of the sandboxes that it was made in'
+ENGINE\t'what made it; with ? where only its cgroup says so'
+ID\t'id that the engine has for it'
+PID\t'its first process; of nsx run the command'
+STATE\t'running, paused, created or exiting'
+UPTIME\t'how long the first process has lived, in seconds'
+STARTED\t'when the first process was started (UTC)'
+NPROCS\t'number of processes in it'
+MEM\t'memory that its cgroup uses'
+LIMIT\t'how much memory it may use, with the cgroups above'
+CPU\t'time on processors, in microseconds'
+CPUS\t'how many processors it may use, with the cgroups above, in thousandths'
+IP\t'its first address; host where it has the host\'s'
+IPS\t'all its addresses'
+IMAGE\t'image it was made from'
+POD\t'pod: namespace and name; of podman\'s pods the name'
+LABELS\t'its labels'
+USER\t'who runs it'
+UID\t'uid of who runs it'
+INSIDE\t'the sandbox it was made in'
+MNT\t'its mount namespace'
+NET\t'its network namespace'
+PIDNS\t'its pid namespace'
+USERNS\t'its user namespace'
+CGROUP\t'cgroup of its first process'
+COMMAND\t'command line of its first process'"
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s T -l tree -d 'Draw what was made in a sandbox below it'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -l columns -d 'List the columns that there are'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s q -l quiet -d 'Print only what `enter -t` and other commands take: names, else pids, a line each'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s J -l json -d 'Print JSON (schema nsx.ps/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -s a -l all -d 'Leave nothing out: every mount with its options, every limit, descriptor and owner'
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -s J -l json -d 'Print JSON (schema nsx.inspect/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -l oci -d 'Print a config.json of the OCI runtime specification that starts a process isolated alike'
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand inspect" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand enter" -s t -l target -d 'The process, thread or namespace to enter' -x -a "(__fish_nsx_names targets)"
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s m -l mount -d 'Enter the mount namespace' -r -F
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s u -l uts -d 'Enter the UTS namespace: host name' -r -F
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s i -l ipc -d 'Enter the IPC namespace' -r -F
@@ -113,6 +193,91 @@ complete -c nsx -n "__fish_nsx_using_subcommand enter" -l explain -d 'Print the 
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s J -l json -d 'With --explain: print JSON (schema nsx.enter/1)'
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand enter" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l routes -d 'Show routes' -r -f -a "set\t'Those of all tables but `local`'
+all\t'Those of all tables'"
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l where -d 'Only rows for which this is true, such as \'type == veth and state != up\'' -r
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s o -l output -d 'Columns to show: COL,…, or +COL,… to add some, or all' -r -f -a "NS\t'inode number of the network namespace'
+NAME\t'what it is called: host, container, netns:NAME, …'
+LINK\t'name of the link'
+IFINDEX\t'number of the link'
+TYPE\t'kind of link, or of route'
+STATE\t'up, down, no-carrier, …; unseen where it may not be asked'
+ADDRESSES\t'addresses, those of the widest scope first'
+PEER\t'other end of a pair, or `over` the link below'
+MASTER\t'bridge, bond or VRF that it is a port of'
+PORTS\t'its ports'
+INFO\t'what only its kind has: ids, modes, owners, hardware'
+MAC\t'hardware address'
+MTU\t'longest packet, in bytes'
+FLAGS\t'IFF_ flags'
+ALIAS\t'what somebody has written onto it'
+NETNSID\t'number that the namespace has for that of the other end'
+DST\t'where the route leads to'
+VIA\t'router, or several'
+SRC\t'address that packets are sent from'
+SCOPE\t'how far it leads'
+METRIC\t'the smallest is taken'
+TABLE\t'routing table'
+PROTO\t'who has set the route; protocol of the socket'
+LOCAL\t'address that the socket is bound to'
+PORT\t'its port'
+RQUEUE\t'tcp: connections to be accepted; udp: bytes to be read'
+WQUEUE\t'tcp: how many may wait; udp: bytes to be sent'
+INODE\t'inode number of the socket'
+HOLDERS\t'descriptors of the socket that were seen'
+PID\t'leader of the namespace, or who has the socket'
+USER\t'user of the leader, or who has made the socket'
+CONTAINER\t'container of that process; with ? where only its cgroup says so'
+NSFS\t'where the namespace is bind-mounted'
+COMMAND\t'command line of that process'
+all\t'every column'"
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l sort -d 'Sort by this column; -COL puts the largest first' -r -f -a "NS\t'inode number of the network namespace'
+NAME\t'what it is called: host, container, netns:NAME, …'
+LINK\t'name of the link'
+IFINDEX\t'number of the link'
+TYPE\t'kind of link, or of route'
+STATE\t'up, down, no-carrier, …; unseen where it may not be asked'
+ADDRESSES\t'addresses, those of the widest scope first'
+PEER\t'other end of a pair, or `over` the link below'
+MASTER\t'bridge, bond or VRF that it is a port of'
+PORTS\t'its ports'
+INFO\t'what only its kind has: ids, modes, owners, hardware'
+MAC\t'hardware address'
+MTU\t'longest packet, in bytes'
+FLAGS\t'IFF_ flags'
+ALIAS\t'what somebody has written onto it'
+NETNSID\t'number that the namespace has for that of the other end'
+DST\t'where the route leads to'
+VIA\t'router, or several'
+SRC\t'address that packets are sent from'
+SCOPE\t'how far it leads'
+METRIC\t'the smallest is taken'
+TABLE\t'routing table'
+PROTO\t'who has set the route; protocol of the socket'
+LOCAL\t'address that the socket is bound to'
+PORT\t'its port'
+RQUEUE\t'tcp: connections to be accepted; udp: bytes to be read'
+WQUEUE\t'tcp: how many may wait; udp: bytes to be sent'
+INODE\t'inode number of the socket'
+HOLDERS\t'descriptors of the socket that were seen'
+PID\t'leader of the namespace, or who has the socket'
+USER\t'user of the leader, or who has made the socket'
+CONTAINER\t'container of that process; with ? where only its cgroup says so'
+NSFS\t'where the namespace is bind-mounted'
+COMMAND\t'command line of that process'"
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s l -l listen -d 'Show listening sockets, and who has them open'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s T -l tree -d 'Draw namespaces and links as a tree: ports below their bridge, VLANs below their device'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l dot -d 'Print a picture for dot(1) of graphviz: nsx net --dot | dot -Tsvg'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -l columns -d 'List the columns that there are'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s J -l json -d 'Print JSON (schema nsx.net/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand net" -s V -l version -d 'Print version'
 complete -c nsx -n "__fish_nsx_using_subcommand cg; and not __fish_seen_subcommand_from ls show path why top procs set move freeze thaw kill create rm" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Always'
 never\t'Never'"
@@ -338,7 +503,7 @@ complete -c nsx -n "__fish_nsx_using_subcommand run" -l gid-map -d 'With --usern
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l user -d 'Run as this user and group of the root directory\'s, by name or number (default: root, or the caller with --userns keep or host)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l time-offset -d 'Set clocks ahead or back, such as +1d or boottime=-2h (can be repeated)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l hostname -d 'Set the host name (default: the name of the sandbox, else `nsx`)' -r
-complete -c nsx -n "__fish_nsx_using_subcommand run" -l net -d 'The network: none, host, or that of a process or namespace (default: none, with the loopback device up)' -r
+complete -c nsx -n "__fish_nsx_using_subcommand run" -l net -d 'The network: none, host, or that of a process or namespace (default: none, with the loopback device up)' -x -a "(__fish_nsx_names targets none host)"
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l cap-add -d 'Give the command more capabilities, such as NET_ADMIN, or ALL (can be repeated, or separated by commas)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l cap-drop -d 'Give the command fewer capabilities; with ALL, none but those of --cap-add (can be repeated, or separated by commas)' -r
 complete -c nsx -n "__fish_nsx_using_subcommand run" -l seccomp -d 'Which system calls are filtered' -r -f -a "default\t'those that ordinary programs do not make'
@@ -377,3 +542,84 @@ complete -c nsx -n "__fish_nsx_using_subcommand kill" -l proc-root -d 'Read this
 complete -c nsx -n "__fish_nsx_using_subcommand kill" -l now -d 'Kill at once, without SIGTERM'
 complete -c nsx -n "__fish_nsx_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c nsx -n "__fish_nsx_using_subcommand kill" -s V -l version -d 'Print version'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s t -l target -d 'The numbers are those of the pid namespace of this process, or of this namespace' -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -l in -d 'Print the numbers that they have in the pid namespace of this process, or in this namespace, and nothing else' -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s o -l output -d 'Columns to show: COL,…, or +COL,… to add some, or all' -r -f -a "PROCESS\t'the process or thread, as /proc has it'
+NAME\t'its name'
+PIDNS\t'inode of the pid namespace'
+LEVEL\t'how far below that of /proc it is'
+PID\t'what the process or thread is called in it'
+TGID\t'what the process is called in it, where PID is a thread'
+INIT\t'its first process, as /proc has it'
+CONTAINER\t'container of the first process; with ? where only its cgroup says so'
+CGROUP\t'cgroup of the first process'
+COMMAND\t'command line of the first process'
+all\t'every column'"
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -l proc-root -d 'Read this directory instead of /proc: a captured tree, or the /proc of something else' -r -F
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s q -l quiet -d 'Print the PIDs alone, a line each: as in kill $(nsx pid -q -t 4242 7)'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -l columns -d 'List the columns that there are'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s n -l no-headings -d 'Print no headings'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s J -l json -d 'Print JSON (schema nsx.pid/1)'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c nsx -n "__fish_nsx_using_subcommand pid" -s V -l version -d 'Print version'
+
+# Prints the names of containers, and files where no name fits: which ones, and the words beside them.
+function __fish_nsx_names
+    set -l which $argv[1]
+    set -e argv[1]
+    set -l typed (string replace -r -- '^-[^=]*=' '' (commandline -ct))
+    # What has an open quote cannot be unescaped.
+    set -l word (string unescape -- "$typed"; or string trim -l -c '\'"' -- "$typed")
+    set -l engine (string match -r -- '^[a-z]+:' "$word")
+    set -l only
+    if test $which = sandboxes
+        set only --where 'engine == nsx and inside == ""'
+    else if test -n "$engine"
+        set only --where "engine == "(string trim -r -c : -- $engine)
+        set argv
+    end
+    set -l names $argv "$engine"(command nsx ps -q $only 2>/dev/null)
+    set names (string match -v -- '-*' $names)
+    printf '%s\n' $names
+    if test $which = targets; and not string match -q -r -- '^'(string escape --style=regex -- "$word") $names
+        __fish_complete_path "$word"
+    end
+end
+
+# Says how many words stand before the one at the cursor, as in -eq 2; the other arguments are the options that have a value.
+function __fish_nsx_behind
+    set -l count 0
+    set -l is_value no
+    for word in (commandline -opc)
+        if test $is_value = yes
+            set is_value no
+        else if contains -- $word $argv[3..-1]
+            set is_value yes
+        else if not string match -q -r -- '^-.' $word
+            set count (math $count + 1)
+        end
+    end
+    test $count $argv[1] $argv[2]
+end
+
+complete -c nsx -n "__fish_nsx_using_subcommand ls; and __fish_nsx_behind -ge 2 -t --type -p --task --where -o --output --sort --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand ps; and __fish_nsx_behind -ge 2 --where -o --output --sort --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand inspect; and __fish_nsx_behind -ge 2 --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand net; and __fish_nsx_behind -ge 2 --where -o --output --sort --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand kill; and __fish_nsx_behind -ge 2 -t --time --color --proc-root" -x -a "(__fish_nsx_names sandboxes)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from ls; and __fish_nsx_behind -eq 3 -d --depth --over -i --interval --where --sort -o --output --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from show; and __fish_nsx_behind -eq 3 --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from path; and __fish_nsx_behind -eq 3 --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from why; and __fish_nsx_behind -eq 3 -w --watch --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from top; and __fish_nsx_behind -eq 3 -i --interval -s --sort -d --depth -n --count --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from procs; and __fish_nsx_behind -eq 3 --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from set; and __fish_nsx_behind -eq 3 --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from move; and __fish_nsx_behind -eq 3 --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from freeze; and __fish_nsx_behind -eq 3 --timeout --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from thaw; and __fish_nsx_behind -eq 3 --timeout --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from kill; and __fish_nsx_behind -eq 3 --timeout --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand cg; and __fish_seen_subcommand_from rm; and __fish_nsx_behind -eq 3 --color --proc-root" -x -a "(__fish_nsx_names targets)"

@@ -17,6 +17,12 @@ pub mod proc;
 pub mod cgroup;
 pub mod engine;
 pub mod scan;
+
+pub mod sandbox;
+
+pub mod inspect;
+pub mod net;
+
 pub mod select;
 
 pub mod launch;

@@ -76,14 +76,24 @@ impl<'a> Cgroup<'a> {
         read.map_err(|errno| SysError::new(Call::Read(self.name(file)), errno))
     }
 
+    /// Reads one of its files that is one record: a value, or what a controller counts, and not a list of members.
+    ///
+    /// # Errors
+    /// As [`Cgroup::read`].
+    pub fn read_record(&self, file: &str) -> Result<Vec<u8>, SysError> {
+        let opened = c_name(file).and_then(|name| dir::open_read(self.directory.as_fd(), &name));
+        let read = opened.and_then(|opened| dir::read_record(opened.as_fd(), MOST_BYTES));
+        read.map_err(|errno| SysError::new(Call::Read(self.name(file)), errno))
+    }
+
     /// Returns the number that one of its files is.
     pub fn number(&self, file: &str) -> Option<u64> {
-        parse::number(&self.read(file).ok()?)
+        parse::number(&self.read_record(file).ok()?)
     }
 
     /// Returns the number of a key in one of its flat keyed files.
     pub fn keyed(&self, file: &str, key: &str) -> Option<u64> {
-        parse::keyed(&self.read(file).ok()?, key)
+        parse::keyed(&self.read_record(file).ok()?, key)
     }
 
     /// Opens one of its files for reading, to be read again and again.
@@ -386,10 +396,14 @@ pub fn base_name(path: &[u8]) -> &[u8] {
 /// # Errors
 /// `ENOENT` or `ESRCH` where the process has gone, `EACCES`.
 pub fn of_process(cgroups: &Cgroups, process: &ProcPid) -> Result<Vec<(usize, Vec<u8>)>, Errno> {
-    let text = process.read_all(c"cgroup", MOST_BYTES)?;
-    let mut all = ladder::paths(cgroups, &text);
+    Ok(of_text(cgroups, &process.read_record(c"cgroup", MOST_BYTES)?))
+}
+
+/// As [`of_process`], of its `/proc/PID/cgroup`.
+pub fn of_text(cgroups: &Cgroups, text: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let mut all = ladder::paths(cgroups, text);
     all.retain(|(hierarchy, _)| cgroups.hierarchies[*hierarchy].top().is_some());
-    Ok(all)
+    all
 }
 
 /// Returns the path of a process in one hierarchy.

@@ -2,6 +2,7 @@
 
 use super::events::Throttling;
 use super::parse::Pressure;
+use crate::model::Container;
 use crate::model::cgroup::{Bandwidth, Limit};
 
 /// Who sees to a limit in a tree.
@@ -33,6 +34,8 @@ pub struct Group {
     pub path: Vec<u8>,
     /// The indices of the hierarchies that have it, ascending.
     pub hierarchies: Vec<usize>,
+    /// The container that it belongs to, where somebody who knows has said it (`sandbox::Names`).
+    pub container: Option<Container>,
     /// The inode number of its directory, on v2 if it is there, else in the first hierarchy.
     pub inode: Option<u64>,
     /// The pids of its processes, ascending, each once.

@@ -116,19 +116,13 @@ impl Members {
         };
         self.index.insert((pid, cgroup.path.clone()), self.all.len());
         self.all.push(Member {
-            nspids: nspids(&status),
+            nspids: crate::proc::parse::numbers(&status).map_or_else(Vec::new, |numbers| numbers.nspid),
             nthreads: field(&status, b"Threads:").and_then(parse::number).and_then(|count| u32::try_from(count).ok()),
             process,
             path: cgroup.path.clone(),
             hierarchies: vec![cgroup.hierarchy],
         });
     }
-}
-
-/// Returns the pids of a task from the namespace of the `/proc` that was read inwards: `NSpid` of proc_pid_status(5), since Linux 4.1.
-fn nspids(status: &[u8]) -> Vec<u32> {
-    let words = field(status, b"NSpid:").into_iter().flat_map(parse::words);
-    words.filter_map(|word| u32::try_from(parse::number(word)?).ok()).collect()
 }
 
 /// Returns what follows a key. The name of the process stands in the first line with newlines escaped, so no other line is its.
@@ -141,11 +135,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pids_are_read_from_the_outside_in() {
-        let status = b"Name:\tNSpid:\t9\nTgid:\t4242\nNSpid:\t4242\t7\t1\nThreads:\t3\n";
-        assert_eq!(nspids(status), [4242, 7, 1]);
+    fn a_field_is_found_behind_any_name() {
+        let status = b"Name:\tThreads:\t9\nTgid:\t4242\nThreads:\t3\n";
         assert_eq!(field(status, b"Threads:").and_then(parse::number), Some(3));
-        assert_eq!(nspids(b"Name:\tx\n"), [0u32; 0]);
-        assert_eq!(nspids(b"NSpid:\tx\t-1\t99999999999\n"), [0u32; 0]);
     }
 }

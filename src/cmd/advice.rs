@@ -3,12 +3,15 @@
 mod cg;
 mod enter;
 mod limits;
+mod pid;
 mod run;
 
 use nix::unistd::geteuid;
 
 use super::enter::NotExecuted;
+use super::inspect::WantedProcess;
 use crate::cgroup::change::ChangeError;
+use crate::inspect::InspectError;
 use crate::launch::EnterError;
 use crate::launch::run::kill::KillError;
 use crate::model::Gap;
@@ -16,6 +19,7 @@ use crate::select::TargetError;
 use crate::sys::Errno;
 
 pub use cg::members_notes;
+pub use pid::{children_elsewhere, pid_notes};
 
 /// `/proc` is not there, or is not procfs.
 #[derive(Debug)]
@@ -65,9 +69,18 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
             path.display()
         ));
     }
+    if let Some(WantedProcess { target }) = error.downcast_ref() {
+        return Some(format!("nsx ls '{target}' lists who is in it; nsx inspect PID shows one of those"));
+    }
+    if let Some(InspectError::Gone(_)) = error.downcast_ref() {
+        return Some("ps -e shows the processes that there are".to_owned());
+    }
     let root = geteuid().is_root();
     if let Some(error) = error.downcast_ref::<ChangeError>() {
         return cg::hint(error, root);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return pid::hint(error, root);
     }
     if let Some(error) = error.downcast_ref() {
         return run::hint(error, root);
@@ -95,7 +108,7 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
     let as_root = "run as root to see those of other users";
     match error {
         TargetError::NoProcess(..) | TargetError::Nothing(_) => {
-            Some("nsx ls shows the namespaces that there are, ps -e the processes".to_owned())
+            Some("nsx ls shows the namespaces that there are, ps -e the processes; an id of digits alone takes its engine: docker:1234".to_owned())
         }
         TargetError::OtherProcess(pid, ..) => {
             Some(format!("the one that was meant has exited; nsx ls {pid} shows the present one"))
@@ -119,11 +132,27 @@ fn target(error: &TargetError, root: bool) -> Option<String> {
         TargetError::NotCgroupfs(path, _) => {
             Some(format!("cgroup:{} names a path in a hierarchy", crate::render::text::sanitize(path)))
         }
-        TargetError::NoSandbox(_) => Some("ps -C nsx-init -o pid,args shows the sandboxes that there are".to_owned()),
+        TargetError::NoContainer(..) | TargetError::NotSandboxed(..) if !root => {
+            Some("nsx ps shows the containers that there are; as root it sees all, with their names".to_owned())
+        }
+        TargetError::NoContainer(..) | TargetError::NotSandboxed(..) => {
+            Some("nsx ps shows the containers that there are".to_owned())
+        }
+        TargetError::Containers(_, all) => all
+            .first()
+            .map(|first| format!("name the one that is meant, such as '{}', or its pid", first.target.escape_debug())),
+        TargetError::NoUnit(_) | TargetError::EmptyUnit(..) => {
+            Some("systemctl list-units shows the units that there are".to_owned())
+        }
+        TargetError::Units(_, all) => all
+            .first()
+            .map(|path| format!("name the cgroup: 'cgroup:{}'", String::from_utf8_lossy(path).escape_debug())),
+        TargetError::NoSandbox(_) => Some("nsx ps --where 'engine == nsx' shows the sandboxes of nsx run that there are".to_owned()),
         TargetError::Sandboxes(_, all) => {
             let first = all.first().map(|(pid, _)| pid.to_string()).unwrap_or_default();
             Some(format!("name one by its first process: {first}; nsx kill {first} ends the first of them"))
         }
+        TargetError::Inside(error) => pid::hint(error, root),
         TargetError::NoCgroup(..) => Some("nsx cg ls shows the cgroups that there are".to_owned()),
         // What is wrong with the form of a target is said by the usage error itself.
         TargetError::Form(_) | TargetError::Refused(..) | TargetError::NoFile(..) | TargetError::Unlisted(_) => None,
@@ -161,6 +190,13 @@ fn note(gaps: &[Gap], root: bool) -> Option<String> {
                 What::NetnsId => format!("the netnsid of {namespaces}"),
                 What::HiddenProcesses => "the processes that /proc hides (hidepid)".to_owned(),
                 What::Listed => "some namespaces that listns names".to_owned(),
+                What::Links => {
+                    format!("the links of {}", count(gap.namespaces.len(), "network namespace", "network namespaces"))
+                }
+                What::Listeners => format!(
+                    "the listening sockets of {}",
+                    count(gap.namespaces.len(), "network namespace", "network namespaces")
+                ),
                 // These lie above the caller's own namespaces: from here there is nothing more to see.
                 What::Owner | What::Parent => return None,
             };

@@ -26,9 +26,9 @@ use crate::select::cgroup::{Chosen, choose, places, read};
 
 /// Show, measure, explain and change cgroups
 ///
-/// On cgroup v2, v1 and hosts that have both. A knob is called by its v2 name everywhere (`memory.max`), whichever file sets it. A
-/// target is a process (a PID, PID:INODE or `self`), the path of a cgroup (`/system.slice`, `cgroup:/system.slice`), or its directory
-/// (`/sys/fs/cgroup/system.slice`).
+/// On cgroup v2, v1 and hosts that have both. A knob is called by its v2 name everywhere (`memory.max`), whichever file sets it. A target
+/// is a process (a PID, PID:INODE or `self`), a container (`web`, `docker:web`) or a unit (`unit:ssh.service`), the path of a cgroup
+/// (`/system.slice`, `cgroup:/system.slice`), or its directory (`/sys/fs/cgroup/system.slice`).
 #[derive(Args, Debug)]
 pub struct CgArgs {
     #[command(subcommand)]
@@ -107,8 +107,9 @@ pub fn run(args: &CgArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
 pub struct TargetArgs {
     /// The process or cgroup
     ///
-    /// A PID, PID:INODE or `self`; the path of a cgroup as /proc/PID/cgroup has it, with or without `cgroup:` before it; or the
-    /// directory of a cgroup. Without it: the caller.
+    /// A PID, PID:INODE or `self`; a container, by its name or id (`web`, `docker:web`, `outer/inner`), process 7 in it (`web/7`), or a
+    /// unit (`unit:ssh.service`); the path of a cgroup as /proc/PID/cgroup has it, with or without `cgroup:` before it; or the directory of
+    /// a cgroup. Without it: the caller.
     #[arg(value_name = "TARGET", default_value = "self")]
     pub target: Target,
 }

@@ -27,8 +27,9 @@ use crate::sys::{Errno, SysError, signal, spawn};
 pub struct EnterArgs {
     /// The process, thread or namespace to enter
     ///
-    /// A PID, PID:INODE or `self`; a namespace as `net:[4026531840]`, by its inode, by the name that ip-netns(8) gave it
-    /// (`netns:blue`), or by a file such as /run/netns/blue.
+    /// A container by its name or id (`web`, `docker:web`, `outer/inner`), process 7 in it (`web/7`), or a unit (`unit:ssh.service`); a
+    /// PID, PID:INODE or `self`; a namespace as `net:[4026531840]`, by its inode, by the name that ip-netns(8) gave it (`netns:blue`), or
+    /// by a file such as /run/netns/blue.
     #[arg(short = 't', long, value_name = "TARGET")]
     pub target: Option<Target>,
 

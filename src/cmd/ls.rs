@@ -10,6 +10,7 @@ use crate::model::{Holder, HolderKind, KindSet, Namespace, NsId, NsKind, Pid, Sn
 use crate::proc::{ProcRoot, Users};
 use crate::render::column::{DEFAULT, DEFAULT_MEMBERS, find, is_unoccupied};
 use crate::render::{COLUMNS, Cell, Column, Row, Style, Table, View, json};
+use crate::sandbox::Catalog;
 use crate::scan::{self, ScanOptions};
 use crate::select::target::{Resolved, resolve, resolve_process};
 use crate::select::{Expr, Filter, Target, TargetError, TreeBy, TreeLine, tree};
@@ -24,8 +25,9 @@ use crate::sys::nsfs;
 pub struct LsArgs {
     /// Namespaces whose members to list, or processes whose namespaces to list
     ///
-    /// A PID, PID:INODE or `self`; a namespace as `net:[4026531840]`, by its inode, by the name that ip-netns(8) gave it
-    /// (`netns:blue`), or by a file such as /run/netns/blue. A bare number is a PID first, and an inode when no such process lives.
+    /// A container by its name or id (`web`, `docker:web`, `outer/inner`), process 7 in it (`web/7`), or a unit (`unit:ssh.service`); a
+    /// PID, PID:INODE or `self`; a namespace as `net:[4026531840]`, by its inode, by the name that ip-netns(8) gave it (`netns:blue`), or
+    /// by a file such as /run/netns/blue. A bare number is a PID first, and an inode when no such process lives.
     #[arg(value_name = "NS|TARGET")]
     pub targets: Vec<Target>,
 
@@ -133,6 +135,9 @@ pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         })
         .collect();
     scan::describe(&root, &mut snapshot, described);
+    if args.wants_containers() {
+        Catalog::of(&root, &snapshot.processes).name(&mut snapshot.details);
+    }
 
     let users = Users::read(std::path::Path::new("/etc/passwd"));
     let view = View { snapshot: &snapshot, users: &users, boot: root.boot_time() };
@@ -265,6 +270,22 @@ impl LsArgs {
             ui::note(&format!("no room for {}; -u does not cut", left_out.join(" ")));
         }
         Ok(())
+    }
+
+    /// Says whether anything that is asked for takes the names of containers.
+    fn wants_containers(&self) -> bool {
+        let container = find("CONTAINER");
+        let shows = |word: &ColumnWord| match *word {
+            ColumnWord::All => true,
+            ColumnWord::Add(column) | ColumnWord::Only(column) => Some(column) == container,
+        };
+        self.json
+            || self.output.iter().any(shows)
+            || self.sort.is_some_and(|key| Some(key.column) == container)
+            || self
+                .condition
+                .as_ref()
+                .is_some_and(|condition| !condition.columns_are(&|column| Some(column) != container))
     }
 
     fn chosen_columns(&self, members: bool, several: bool) -> Vec<&'static Column> {

@@ -9,8 +9,12 @@ pub mod advice;
 pub mod cg;
 pub mod enter;
 pub mod exit;
+pub mod inspect;
 pub mod kill;
 pub mod ls;
+pub mod net;
+pub mod pid;
+pub mod ps;
 pub mod run;
 pub mod table;
 pub mod ui;
@@ -83,10 +87,14 @@ impl<A: Args> Alone<A> {
 #[derive(Debug, Subcommand)]
 enum Command {
     Ls(Box<ls::LsArgs>),
+    Ps(Box<ps::PsArgs>),
+    Inspect(inspect::InspectArgs),
     Enter(Box<enter::EnterArgs>),
+    Net(Box<net::NetArgs>),
     Cg(Box<cg::CgArgs>),
     Run(Box<run::RunArgs>),
     Kill(kill::KillArgs),
+    Pid(pid::PidArgs),
 }
 
 /// Returns the definition of the command line, for man pages and completions.
@@ -123,9 +131,13 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
     let ui = Ui::new(cli.global.color);
     match cli.command {
         Command::Ls(args) => ls::run(&args, &cli.global, &ui),
+        Command::Ps(args) => ps::run(&args, &cli.global, &ui),
+        Command::Inspect(args) => inspect::run(&args, &cli.global, &ui),
         Command::Enter(args) => enter::run(&args, &cli.global, &ui),
+        Command::Net(args) => net::run(&args, &cli.global, &ui),
         Command::Cg(args) => cg::run(&args, &cli.global, &ui),
         Command::Kill(args) => kill::run(&args, &cli.global),
+        Command::Pid(args) => pid::run(&args, &cli.global, &ui),
         Command::Run(args) => run::run(&args, &cli.global, &ui),
     }
 }

@@ -83,6 +83,10 @@ impl CapSet {
     pub const SYS_TIME: CapSet = CapSet(1 << 25);
     /// CAP_SYS_TTY_CONFIG.
     pub const SYS_TTY_CONFIG: CapSet = CapSet(1 << 26);
+    /// CAP_NET_ADMIN.
+    pub const NET_ADMIN: CapSet = CapSet(1 << 12);
+    /// CAP_MAC_OVERRIDE and CAP_MAC_ADMIN.
+    pub const MAC: CapSet = CapSet(3 << 32);
     /// CAP_SYSLOG.
     pub const SYSLOG: CapSet = CapSet(1 << 34);
     /// CAP_PERFMON.
@@ -210,6 +214,8 @@ mod tests {
             (CapSet::SYS_TIME, "sys_time"),
             (CapSet::SYS_TTY_CONFIG, "sys_tty_config"),
             (CapSet::SYSLOG, "syslog"),
+            (CapSet::NET_ADMIN, "net_admin"),
+            (CapSet::MAC, "mac_override,mac_admin"),
             (CapSet::PERFMON, "perfmon"),
             (CapSet::BPF, "bpf"),
         ];

@@ -1,6 +1,6 @@
 //! A container, as far as its members tell.
 //!
-//! Not here: how it is recognised (`engine`).
+//! Not here: how it is recognised (`engine`, `sandbox`).
 
 /// The container that a process belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,4 +11,8 @@ pub struct Container {
     pub id: Option<String>,
     /// The name its user gave it, where it is known.
     pub name: Option<String>,
+    /// What targets call it, with its engine and with those that it was made in: `docker:outer/web`.
+    pub target: String,
+    /// Whether more than the name of a cgroup says so: whoever looks after its processes, or a record that names them.
+    pub verified: bool,
 }

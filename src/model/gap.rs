@@ -31,6 +31,10 @@ pub enum GapWhat {
     HiddenProcesses,
     /// The namespaces that listns(2) names but that could not be opened.
     Listed,
+    /// The links, addresses and routes of a network namespace, or some of them.
+    Links,
+    /// The listening sockets of a network namespace, or some of them.
+    Listeners,
 }
 
 impl GapWhat {
@@ -48,6 +52,8 @@ impl GapWhat {
             GapWhat::NetnsId => "netnsid",
             GapWhat::HiddenProcesses => "hidden_processes",
             GapWhat::Listed => "listed",
+            GapWhat::Links => "links",
+            GapWhat::Listeners => "listeners",
         }
     }
 }

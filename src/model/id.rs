@@ -78,7 +78,7 @@ pub fn parse_decimal<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
 }
 
 /// The id of a process (thread group), as seen in the pid namespace of the `/proc` it was read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
 /// The id of a thread, as seen in the pid namespace of the `/proc` it was read from.

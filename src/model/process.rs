@@ -2,6 +2,7 @@
 //!
 //! Not here: reading them (`proc`), and what belongs to a process but not to a namespace.
 
+use super::container::Container;
 use super::id::{NsId, NsName, Pid, Tid, Uid};
 
 /// The namespaces of one task, one per kind, in the order of [`super::NsKind::ALL`].
@@ -9,6 +10,26 @@ use super::id::{NsId, NsName, Pid, Tid, Uid};
 /// A kind is `None` where the kernel does not have it, where the task is a zombie that has let go of it, or where
 /// the caller may not know.
 pub type NsArray = [Option<NsId>; 8];
+
+/// The name of a process (field 2 of proc_pid_stat(5)), as far as the kernel keeps that of a program: 15 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Comm([u8; 16]);
+
+impl Comm {
+    /// Keeps the first 15 bytes of a name; those of kernel threads can be longer.
+    pub fn new(name: &[u8]) -> Comm {
+        let mut bytes = [0; 16];
+        let length = name.len().min(15);
+        bytes[..length].copy_from_slice(&name[..length]);
+        Comm(bytes)
+    }
+
+    /// Returns the name: any bytes but NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        let length = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        &self.0[..length]
+    }
+}
 
 /// A process that was there when `/proc` was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +40,8 @@ pub struct Process {
     pub ppid: Pid,
     /// When it started, in clock ticks since boot (field 22 of proc_pid_stat(5)); with the pid, its identity.
     pub start_time_ticks: u64,
+    /// Its name.
+    pub comm: Comm,
     /// The number of its threads.
     pub nthreads: u32,
     /// Whether it is a kernel thread.
@@ -58,4 +81,6 @@ pub struct Details {
     pub command: Option<Vec<u8>>,
     /// Its cgroup, as a path in the hierarchy that tells most (see `proc::parse::cgroup`); unsanitised.
     pub cgroup: Option<Vec<u8>>,
+    /// The container that it is in: by its cgroup, unless somebody who knows more has said it (`sandbox::Catalog::name`).
+    pub container: Option<Container>,
 }

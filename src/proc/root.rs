@@ -139,6 +139,14 @@ impl ProcPid {
         dir::read_whole(self.dir.as_fd(), file, limit)
     }
 
+    /// Reads a file of the process that is one record, as [`dir::read_record`], up to `limit` bytes: `cgroup`, `cmdline`, `status`.
+    ///
+    /// # Errors
+    /// `ENOENT` or `ESRCH` where the process has gone, `EACCES`.
+    pub fn read_record(&self, file: &CStr, limit: usize) -> Result<Vec<u8>, Errno> {
+        dir::read_record(dir::open_read(self.dir.as_fd(), file)?.as_fd(), limit)
+    }
+
     /// Reads and parses `stat`.
     ///
     /// # Errors
@@ -223,6 +231,20 @@ impl ProcPid {
     /// As [`read_ns_links`].
     pub fn namespaces(&self) -> Result<NsArray, Errno> {
         self.namespaces_of(KindSet::ALL)
+    }
+
+    /// As [`ProcPid::namespaces_of`], with fewer system calls where the kinds are one or two.
+    ///
+    /// # Errors
+    /// As [`read_ns_links`].
+    pub fn few_namespaces(&self, kinds: KindSet) -> Result<NsArray, Errno> {
+        let mut namespaces = NsArray::default();
+        for kind in kinds.iter() {
+            let path = ShortPath::new().text("ns/").text(kind.name());
+            let found = read_ns_link(self.dir.as_fd(), path.as_c_str())?;
+            namespaces[kind.index()] = found.filter(|name| name.kind == kind).map(|name| name.id);
+        }
+        Ok(namespaces)
     }
 
     /// Reads the namespaces of these kinds that the process is in.

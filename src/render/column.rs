@@ -8,8 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::row::Row;
 use super::table::{Align, Head};
 use super::text::sanitize;
-use crate::engine::identify;
-use crate::model::{HolderKind, Namespace, NetnsId};
+use crate::model::{Container, Details, HolderKind, Namespace, NetnsId};
 use crate::select::Value;
 
 /// A column.
@@ -89,7 +88,7 @@ pub static COLUMNS: [Column; 20] = [
     .shown_as(|row| (row.namespace.netnsid == Some(NetnsId::Unassigned)).then(|| "unassigned".to_owned())),
     text("STARTED", "when the leader was started (UTC)", started),
     text("HELD", "what keeps it alive, and how many of them", held),
-    text("CONTAINER", "container of the leader, by its cgroup", container).flexible(),
+    text("CONTAINER", "container of the leader; with ? where only its cgroup says so", container).flexible(),
     text("CGROUP", "cgroup of the leader", |row| bytes(row.details().and_then(|details| details.cgroup.as_deref())))
         .flexible(),
     text("NSFS", "where it is bind-mounted", nsfs).flexible(),
@@ -140,12 +139,18 @@ fn held(row: &Row<'_>) -> Value {
 }
 
 fn container(row: &Row<'_>) -> Value {
-    let container = row.details().and_then(|details| identify(details.cgroup.as_deref()?));
-    container.map_or(Value::Null, |container| {
-        let name = container.name.or_else(|| container.id.map(|id| id.chars().take(12).collect()));
-        let text = format!("{}:{}", container.engine, name.unwrap_or_default());
-        Value::Text(sanitize(text.as_bytes()).into_owned())
-    })
+    row.details().and_then(container_name).map_or(Value::Null, Value::Text)
+}
+
+/// Names the container that a process is in.
+pub(super) fn container_name(details: &Details) -> Option<String> {
+    details.container.as_ref().map(container_label)
+}
+
+/// Says what a container is called; what only a cgroup says is marked.
+pub(super) fn container_label(container: &Container) -> String {
+    let mark = if container.verified { "" } else { "?" };
+    format!("{}{mark}", sanitize(container.target.as_bytes()))
 }
 
 fn nsfs(row: &Row<'_>) -> Value {

@@ -12,8 +12,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::row::{Row, View};
 use super::text::is_unsafe;
-use crate::engine::identify;
-use crate::model::{Holder, Namespace, NetnsId};
+use crate::model::{Gap, Holder, Namespace, NetnsId};
 
 /// Bytes of a stranger's, as a key and, where they are no UTF-8, a `…_raw` twin in base64.
 pub(super) struct Text<'a> {
@@ -92,7 +91,10 @@ impl Serialize for NamespaceJson<'_> {
         };
         map.serialize_entry("netnsid", &netnsid)?;
         let cgroup = details.and_then(|details| details.cgroup.as_deref());
-        map.serialize_entry("container", &cgroup.and_then(identify).map(ContainerJson::from))?;
+        map.serialize_entry(
+            "container",
+            &details.and_then(|details| details.container.clone()).map(ContainerJson::from),
+        )?;
         Text { key: "cgroup", raw_key: "cgroup_raw", bytes: cgroup }.entries(&mut map)?;
         map.serialize_entry("initial", &namespace.initial)?;
         let held_by: Vec<_> =
@@ -119,11 +121,13 @@ pub(super) struct ContainerJson {
     engine: String,
     id: Option<String>,
     name: Option<String>,
+    verified: bool,
 }
 
 impl From<crate::model::Container> for ContainerJson {
     fn from(container: crate::model::Container) -> ContainerJson {
-        ContainerJson { engine: container.engine.to_owned(), id: container.id, name: container.name }
+        let crate::model::Container { engine, id, name, verified, .. } = container;
+        ContainerJson { engine: engine.to_owned(), id, name, verified }
     }
 }
 
@@ -170,11 +174,23 @@ fn bind_mounts(namespace: &Namespace) -> Vec<BindMountJson<'_>> {
 
 /// A gap.
 #[derive(Serialize)]
-struct GapJson<'a> {
+pub(super) struct GapJson<'a> {
     what: &'a str,
     errno: Option<&'a str>,
     pids: Vec<u32>,
     namespaces: Vec<u32>,
+}
+
+impl<'a> GapJson<'a> {
+    pub(super) fn all(gaps: &'a [Gap]) -> Vec<GapJson<'a>> {
+        let json = |gap: &'a Gap| GapJson {
+            what: gap.what.name(),
+            errno: gap.errno,
+            pids: gap.pids.iter().map(|pid| pid.0).collect(),
+            namespaces: gap.namespaces.iter().map(|id| id.inode()).collect(),
+        };
+        gaps.iter().map(json).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -190,17 +206,11 @@ struct LsJson<'a> {
 /// # Errors
 /// What the writer says.
 pub fn ls(view: &View<'_>, rows: &[Row<'_>], members: bool, to: &mut dyn Write) -> io::Result<()> {
-    let gaps = view.snapshot.gaps.iter().map(|gap| GapJson {
-        what: gap.what.name(),
-        errno: gap.errno,
-        pids: gap.pids.iter().map(|pid| pid.0).collect(),
-        namespaces: gap.namespaces.iter().map(|id| id.inode()).collect(),
-    });
     let document = LsJson {
         schema: "nsx.ls/1",
         pid_ns: view.snapshot.pid_ns.map(|id| id.inode()),
         namespaces: rows.iter().map(|&row| NamespaceJson { row, members }).collect(),
-        gaps: gaps.collect(),
+        gaps: GapJson::all(&view.snapshot.gaps),
     };
     write(&document, to)
 }

@@ -8,7 +8,11 @@
 pub mod cg;
 pub mod column;
 pub mod explain;
+pub mod inspect;
 pub mod json;
+pub mod net;
+pub mod pid;
+pub mod ps;
 pub mod row;
 pub mod run;
 pub mod style;

@@ -2,12 +2,13 @@
 //!
 //! Leaders and listed members are few; these files are what makes reading `/proc` slow.
 
+use crate::engine::identify;
 use crate::model::{Details, Pid, Snapshot};
 use crate::proc::{ProcPid, ProcRoot, parse};
 
 /// A command line longer than this is cut. There can be as many as there are namespaces, and whoever makes them longer does not do so
 /// to be read.
-const MOST_COMMAND_BYTES: usize = 4096;
+pub const MOST_COMMAND_BYTES: usize = 4096;
 
 /// Reads the details of these processes into the snapshot.
 ///
@@ -36,11 +37,17 @@ pub fn of_process(directory: &ProcPid, started: Option<u64>) -> Option<Details> 
         return None;
     }
     let name = stat.comm.to_vec();
-    let uid = directory.read(c"status", &mut buffer).ok().and_then(parse::effective_uid);
-    let cgroup = directory.read_all(c"cgroup", 1 << 20).ok();
-    let cgroup = cgroup.as_deref().and_then(parse::cgroup).map(<[u8]>::to_vec);
-    let arguments = directory.read_all(c"cmdline", MOST_COMMAND_BYTES).unwrap_or_default();
-    Some(Details { uid, command: Some(command(arguments, &name)), cgroup })
+    let status = directory.read_record(c"status", 1 << 16).unwrap_or_default();
+    let cgroup = directory.read_record(c"cgroup", 1 << 20).unwrap_or_default();
+    let arguments = directory.read_record(c"cmdline", MOST_COMMAND_BYTES).unwrap_or_default();
+    Some(of_texts(&name, &status, &cgroup, arguments))
+}
+
+/// As [`of_process`], of what was read already: the name, and the files `status`, `cgroup` and `cmdline` up to [`MOST_COMMAND_BYTES`].
+pub fn of_texts(name: &[u8], status: &[u8], cgroup: &[u8], arguments: Vec<u8>) -> Details {
+    let cgroup = parse::cgroup(cgroup).map(<[u8]>::to_vec);
+    let container = cgroup.as_deref().and_then(identify);
+    Details { uid: parse::effective_uid(status), command: Some(command(arguments, name)), cgroup, container }
 }
 
 /// Joins NUL-separated arguments by spaces; a process without any is shown by its name, in brackets as ps(1) does.

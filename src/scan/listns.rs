@@ -39,7 +39,7 @@ pub(super) fn scan(visitor: &mut Visitor<'_>) {
             continue;
         };
         if visitor.kinds.contains(kind) {
-            visitor.visit(NsName { kind, id: inode }, namespace.as_fd());
+            visitor.visit_owned(NsName { kind, id: inode }, namespace);
         }
     }
     // A mount namespace that was found here may have bind mounts of others.

@@ -11,18 +11,21 @@ mod fds;
 mod listns;
 mod mounts;
 mod relations;
+mod shared;
 mod sockets;
 mod tasks;
 mod threads;
 mod visit;
 
+use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use describe::describe;
+pub use shared::shared;
 
 use crate::model::gap::GapOf;
-use crate::model::{GapWhat, Holder, KindSet, NsId, NsKind, NsName, Observations, Pid, Process, Snapshot};
+use crate::model::{Gap, GapWhat, Holder, KindSet, NsId, NsKind, NsName, Observations, Pid, Process, Snapshot};
 use crate::proc::{ProcPid, ProcRoot, parse};
 use crate::sys::{SysError, errno_name, probe};
 use tasks::Walker;
@@ -117,16 +120,63 @@ pub fn scan(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Snapshot, SysE
 /// # Errors
 /// As [`scan`].
 pub fn observe(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observations, SysError> {
-    let mut visitor = first_pass(root, options)?;
+    let mut visitor = first_pass(root, options, None)?;
+    second_pass(&mut visitor);
+    Ok(finished(root, visitor.into_observations()))
+}
+
+/// What a scan has left open for those who ask further.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The namespaces of the kind that was wanted, as far as they may be opened.
+    pub namespaces: HashMap<NsId, OwnedFd>,
+    /// The descriptors of sockets that were seen: process, descriptor, inode of the socket.
+    pub sockets: Vec<(Pid, u32, u64)>,
+}
+
+/// As [`scan`], and leaves the namespaces of one kind open.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_open(root: &ProcRoot, options: &ScanOptions<'_>, kind: NsKind) -> Result<(Snapshot, Opened), SysError> {
+    let mut opened = Opened::default();
+    let mut visitor = first_pass(root, options, Some(&mut opened.sockets))?;
+    visitor.keep = Some(kind);
+    second_pass(&mut visitor);
+    opened.namespaces = std::mem::take(&mut visitor.open_still);
+    Ok((Snapshot::build(finished(root, visitor.into_observations())), opened))
+}
+
+fn second_pass(visitor: &mut Visitor<'_>) {
     visitor.run();
     for source in PER_HOST {
-        source(&mut visitor);
+        source(visitor);
     }
-    let mut observations = visitor.into_observations();
+}
+
+fn finished(root: &ProcRoot, mut observations: Observations) -> Observations {
     // The numbers of net and mnt became fixed in the same version that brought NS_GET_ID.
     observations.initial_inodes_fixed =
         root.is_live() && !probe::NS_ID.is_absent() && observations.relations.values().any(|told| told.id64.is_some());
-    Ok(observations)
+    observations
+}
+
+/// Reads the processes, each with the namespaces of these kinds that it is in, and nothing else: by pid, with what could not be seen.
+///
+/// # Errors
+/// As [`scan`].
+pub fn processes(
+    root: &ProcRoot,
+    kinds: KindSet,
+    progress: Option<&Progress>,
+) -> Result<(Vec<Process>, Vec<Gap>), SysError> {
+    let options = ScanOptions { kinds, workers: None, progress };
+    let (mut observations, _) = tasks::walk_for(root, &options, kinds, false)?;
+    note_hidden_processes(root, &mut observations);
+    let mut processes = observations.processes;
+    processes.sort_unstable_by_key(|process| process.pid);
+    processes.dedup_by_key(|process| process.pid);
+    Ok((processes, observations.gaps.into_vec()))
 }
 
 /// Finds the namespace with this inode, whatever holds it, and opens it. `None` where there is none that may be opened.
@@ -134,14 +184,36 @@ pub fn observe(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Observation
 /// # Errors
 /// As [`scan`].
 pub fn open(root: &ProcRoot, kind: Option<NsKind>, id: NsId) -> Result<Option<(NsKind, OwnedFd)>, SysError> {
-    let found = first_pass(root, &ScanOptions::default())?.take(id);
+    let found = first_pass(root, &ScanOptions::default(), None)?.take(id);
     Ok(found.filter(|(found, _)| kind.is_none_or(|kind| kind == *found)))
 }
 
-/// Reads the names of all namespaces.
-fn first_pass<'a>(root: &'a ProcRoot, options: &ScanOptions<'_>) -> Result<Visitor<'a>, SysError> {
+/// Finds those sockets of a process that are in another network namespace than `own`: descriptor and namespace. Sockets come as
+/// descriptor and inode; of very many alike only the first are told. Also returned is why some could not be asked.
+pub fn sockets_elsewhere(
+    root: &ProcRoot,
+    pid: Pid,
+    own: Option<NsId>,
+    sockets: impl IntoIterator<Item = (u32, u64)>,
+) -> (Vec<(u32, NsId)>, Vec<Gap>) {
+    let sockets = sockets.into_iter().map(|(fd, inode)| fds::SocketFd { pid, fd, inode, own }).collect();
+    let mut observations = Observations::default();
+    AFTER_PROCESSES(root, &mut observations, sockets);
+    let found = observations.holders.iter().filter_map(|(name, holder)| Some((holder.fd?, name.id)));
+    (found.collect(), observations.gaps.into_vec())
+}
+
+/// Reads the names of all namespaces. The sockets that were seen on the way go into `seen`, where somebody wants them.
+fn first_pass<'a>(
+    root: &'a ProcRoot,
+    options: &ScanOptions<'_>,
+    seen: Option<&mut Vec<(Pid, u32, u64)>>,
+) -> Result<Visitor<'a>, SysError> {
     let kinds = options.kinds_to_read();
     let (mut observations, sockets) = tasks::walk(root, options)?;
+    if let Some(seen) = seen {
+        seen.extend(sockets.iter().map(|socket| (socket.pid, socket.fd, socket.inode)));
+    }
     let wanted = if kinds.contains(NsKind::Net) { sockets } else { Vec::new() };
     let kept = AFTER_PROCESSES(root, &mut observations, wanted);
     if let Ok(own) = root.own_process().and_then(|own| own.namespaces()) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fds::{Nsfs, SocketFd};
 use super::{PER_PROCESS, Progress, ScanOptions, note};
-use crate::model::{ForChildren, GapWhat, KindSet, NsArray, NsKind, NsName, Observations, Pid, Process, Tid};
+use crate::model::{Comm, ForChildren, GapWhat, KindSet, NsArray, NsKind, NsName, Observations, Pid, Process, Tid};
 use crate::proc::root::{for_children_name, read_ns_link, read_ns_links};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
 use crate::sys::dir::DirReader;
@@ -25,6 +25,8 @@ pub(super) struct Walker<'a> {
     pub(super) root: &'a ProcRoot,
     /// The kinds whose links are read.
     pub(super) kinds: KindSet,
+    /// Whether the other sources are asked, too, and what is for children.
+    pub(super) whole: bool,
     /// What it has found.
     pub(super) found: Observations,
     pub(super) reader: DirReader,
@@ -38,6 +40,16 @@ pub(super) struct Walker<'a> {
 
 /// Walks over all processes; returns what was found, and the sockets that are still to be asked.
 pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<(Observations, Vec<SocketFd>), SysError> {
+    walk_for(root, options, options.kinds_to_read(), true)
+}
+
+/// As [`walk`], for the links of these kinds; `whole` is whether anything else is read.
+pub(super) fn walk_for(
+    root: &ProcRoot,
+    options: &ScanOptions<'_>,
+    kinds: KindSet,
+    whole: bool,
+) -> Result<(Observations, Vec<SocketFd>), SysError> {
     let pids = root.pids(&mut DirReader::new(64))?;
     if let Some(progress) = options.progress {
         progress.start(pids.len());
@@ -53,7 +65,8 @@ pub(super) fn walk(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<(Observ
     let share = || {
         let mut walker = Walker {
             root,
-            kinds: options.kinds_to_read(),
+            kinds,
+            whole,
             found: Observations::default(),
             reader: DirReader::new(32),
             own: root.is_own_pid_ns().then(|| Pid(std::process::id())),
@@ -101,7 +114,8 @@ impl Walker<'_> {
                 };
                 let Some((process, readable)) = self.process(&directory) else { continue };
                 // One that may not be looked into has its gap already. One that has no namespaces left may have threads that do.
-                for source in PER_PROCESS.into_iter().filter(|_| readable) {
+                let whole = readable && self.whole;
+                for source in PER_PROCESS.into_iter().filter(|_| whole) {
                     source(self, &directory, &process);
                 }
                 self.found.processes.push(process);
@@ -129,6 +143,7 @@ impl Walker<'_> {
             pid,
             ppid: stat.ppid,
             start_time_ticks: stat.start_time_ticks,
+            comm: Comm::new(stat.comm),
             nthreads: stat.nthreads,
             kernel: stat.kernel,
             ns: NsArray::default(),
@@ -148,10 +163,13 @@ impl Walker<'_> {
     }
 
     fn namespaces(&mut self, directory: &ProcPid, process: &Process) -> Result<NsArray, Errno> {
+        if !self.whole {
+            return directory.few_namespaces(self.kinds);
+        }
         let links = directory.ns_dir()?;
         let namespaces = read_ns_links(links.as_fd(), self.kinds.iter())?;
         // A kernel thread calls neither unshare(2) nor setns(2), and has no children.
-        if !process.kernel {
+        if !process.kernel && self.whole {
             self.for_children(links.as_fd(), process.pid, Tid(process.pid.0), &namespaces)?;
         }
         Ok(namespaces)

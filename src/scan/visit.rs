@@ -4,7 +4,7 @@
 //! opened is compared with what was looked for. Not here: what is asked (`relations`, `mounts`).
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::PER_NAMESPACE;
@@ -54,6 +54,10 @@ pub(super) struct Visitor<'a> {
     ways: HashMap<NsName, Vec<Way>>,
     queue: VecDeque<NsName>,
     queued: HashSet<NsName>,
+    /// The kind of namespaces that somebody wants to have open in the end.
+    pub(super) keep: Option<NsKind>,
+    /// Those of that kind.
+    pub(super) open_still: HashMap<NsId, OwnedFd>,
     /// The namespace that somebody wants to have open in the end.
     wanted: Option<NsId>,
     taken: Option<(NsKind, OwnedFd)>,
@@ -73,6 +77,8 @@ impl<'a> Visitor<'a> {
             ways: HashMap::new(),
             queue: VecDeque::new(),
             queued: HashSet::new(),
+            keep: None,
+            open_still: HashMap::new(),
             wanted: None,
             taken: None,
         };
@@ -187,12 +193,20 @@ impl<'a> Visitor<'a> {
             }
             let kept = self.kept.remove(&name.id);
             match kept.map_or_else(|| self.open(name), Ok) {
-                Ok(namespace) => self.visit(name, namespace.as_fd()),
+                Ok(namespace) => self.visit_owned(name, namespace),
                 Err(errno) if is_gone(errno) => {}
                 Err(errno) => {
                     self.refused.insert(name, errno);
                 }
             }
+        }
+    }
+
+    /// As [`Visitor::visit`], and leaves the namespace open where that is wanted.
+    pub(super) fn visit_owned(&mut self, name: NsName, namespace: OwnedFd) {
+        self.visit(name, namespace.as_fd());
+        if self.keep == Some(name.kind) {
+            self.open_still.entry(name.id).or_insert(namespace);
         }
     }
 
@@ -295,7 +309,7 @@ impl<'a> Visitor<'a> {
             .map(|thread| Pid(thread.tid.0));
         for pid in self.members(members).chain(threads).take(MOST_MEMBERS) {
             let opened = self.root.process(pid).and_then(|process| process.root_dir()).and_then(|root| {
-                let point = dir::open_cached_in_root(root.as_fd(), &path)?;
+                let point = open_cached(root.as_fd(), &path)?;
                 self.reopen(&point)
             });
             match opened {
@@ -315,6 +329,14 @@ impl<'a> Visitor<'a> {
         }
         dir::reopen_read(self.root.own_process()?.as_fd(), path_fd.as_fd())
     }
+}
+
+/// Opens a path below a root without asking any file system. The walk is disturbed by whoever mounts something anywhere, and says
+/// `EAGAIN` then, as it does for what only the file system knows: so it is made again, but not for long.
+fn open_cached(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    const MOST_TRIES: u32 = 32;
+    let attempt = || dir::open_cached_in_root(root, path);
+    (1..MOST_TRIES).map(|_| attempt()).find(|opened| !matches!(opened, Err(Errno::EAGAIN))).unwrap_or_else(attempt)
 }
 
 fn way_through(holder: &Holder) -> Option<Way> {

@@ -3,10 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::Wanted;
 use super::target::{Resolved, Target, TargetError, resolve_process_kinds};
 use crate::cgroup::change::set::Places;
 use crate::cgroup::{Cgroups, Subject, at};
 use crate::model::KindSet;
+use crate::model::cgroup::Version;
 use crate::proc::{ProcPid, ProcRoot};
 use crate::sys::{Call, Errno, SysError};
 
@@ -37,11 +39,28 @@ pub fn choose(proc: &ProcRoot, cgroups: &Cgroups, target: &Target) -> Result<Cho
             let (path, only) = by_path(cgroups, path)?;
             Ok(Chosen::Cgroup { path, only })
         }
-        // No namespace of the process has to be read, which may be more than the caller may.
-        other => match resolve_process_kinds(proc, other, KindSet::NONE)? {
-            Resolved::Process(process, _) => Ok(Chosen::Process(process)),
-            Resolved::Namespace(..) => Err(TargetError::WantedProcess(other.to_string())),
-        },
+        Target::Unit(name) => {
+            let (only, path) = super::unit::cgroup(cgroups, name)?;
+            // On v1 each controller has the unit's cgroup where it is at home.
+            let only = (cgroups.hierarchies[only].hierarchy.version == Version::V2).then_some(only);
+            Ok(Chosen::Cgroup { path, only })
+        }
+        // Who is in a cgroup file system means what is there.
+        Target::Container(Wanted::Named { engine: None, path }) if path.len() > 1 => {
+            match by_path(cgroups, Path::new(&path.join("/"))) {
+                Ok((path, only)) => Ok(Chosen::Cgroup { path, only }),
+                Err(_) => process(proc, target),
+            }
+        }
+        other => process(proc, other),
+    }
+}
+
+fn process(proc: &ProcRoot, target: &Target) -> Result<Chosen, TargetError> {
+    // No namespace of the process has to be read, which may be more than the caller may.
+    match resolve_process_kinds(proc, target, KindSet::NONE)? {
+        Resolved::Process(process, _) => Ok(Chosen::Process(process)),
+        Resolved::Namespace(..) => Err(TargetError::WantedProcess(target.to_string())),
     }
 }
 

@@ -110,6 +110,15 @@ impl Expr {
         }
     }
 
+    /// Says whether something is true of all columns that are compared.
+    pub fn columns_are(&self, is: &dyn Fn(usize) -> bool) -> bool {
+        match self {
+            Expr::Compare(compare) => is(compare.column),
+            Expr::Not(expr) => expr.columns_are(is),
+            Expr::And(a, b) | Expr::Or(a, b) => a.columns_are(is) && b.columns_are(is),
+        }
+    }
+
     /// Says whether a row fits; `value` returns what its column with this number holds.
     pub fn admits(&self, value: &dyn Fn(usize) -> Value) -> bool {
         match self {
@@ -385,6 +394,13 @@ mod tests {
             let expr = Expr::parse(text, &column).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(expr.admits(&row), fits, "{text}");
         }
+    }
+
+    #[test]
+    fn the_columns_of_an_expression_are_known() {
+        let expr = Expr::parse("type == net and not (ns > 1 or user == x)", &column).expect("an expression");
+        assert!(expr.columns_are(&|column| column != 2));
+        assert!(!expr.columns_are(&|column| column != 3));
     }
 
     #[test]

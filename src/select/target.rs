@@ -1,7 +1,9 @@
 //! What a user points at: the one grammar of targets, and finding the process or namespace that it means.
 //!
 //! Parsing is pure and knows every form; [`resolve`] holds the process by its directory, so that what is read afterwards is of that process
-//! or fails. Names of containers, units and pods are not among the forms yet: they take an engine to resolve.
+//! or fails. What names mean is in `sandboxes` (containers, pods), `sandbox` (those of `nsx run`) and `unit`.
+
+mod error;
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -9,10 +11,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub use error::TargetError;
+
 use super::sandbox;
+use super::sandboxes::{self, Wanted};
+use crate::engine::engine;
 use crate::model::id::parse_decimal;
 use crate::model::{KindSet, NsArray, NsId, NsKind, NsName, Pid, Uid};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
+use crate::sandbox::{Catalog, Extent};
 use crate::sys::dir::ShortPath;
 use crate::sys::{Call, Errno, SysError, dir, nsfs, pidfd};
 
@@ -38,6 +45,12 @@ pub enum Target {
     Cgroup(Vec<u8>),
     /// `nsx:web`: the command of a sandbox of `nsx run`.
     Sandbox(String),
+    /// `web`, `docker:web`, `outer/inner`, `3f2a`, `pod:NAMESPACE/POD`: the first process of a container, by its name or id.
+    Container(Wanted),
+    /// `unit:ssh.service`: the oldest process of a systemd unit, or, where cgroups are meant, its cgroup.
+    Unit(String),
+    /// `web/7`: process 7 of the pid namespace that the other target is in.
+    Inside(Box<Target>, u32),
 }
 
 impl fmt::Display for Target {
@@ -51,6 +64,9 @@ impl fmt::Display for Target {
             Target::File(path) => f.write_str(&shown(path)),
             Target::Cgroup(path) => write!(f, "cgroup:{}", String::from_utf8_lossy(path).escape_debug()),
             Target::Sandbox(name) => write!(f, "nsx:{}", name.escape_debug()),
+            Target::Container(wanted) => wanted.fmt(f),
+            Target::Unit(name) => write!(f, "unit:{}", name.escape_debug()),
+            Target::Inside(target, pid) => write!(f, "{target}/{pid}"),
         }
     }
 }
@@ -67,113 +83,6 @@ pub enum Resolved {
     /// A namespace, of this kind if that is known, and open if a file led to it. Else a scan says whether it exists.
     Namespace(Option<NsKind>, NsId, Option<OwnedFd>),
 }
-
-/// Why a target means nothing here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetError {
-    /// The text has none of the forms.
-    Form(String),
-    /// There is no such process.
-    NoProcess(Pid, SysError),
-    /// The process with that pid is another one than was meant: its pidfd has the second inode, not the first.
-    OtherProcess(Pid, u64, u64),
-    /// This kernel cannot tell apart two processes that had the same pid one after the other.
-    NoPidInode(Pid),
-    /// The namespaces of the process may not be read.
-    Refused(Pid, SysError),
-    /// The file is not there, or may not be opened.
-    NoFile(PathBuf, SysError),
-    /// The file is no namespace.
-    NotNamespace(PathBuf),
-    /// No namespace has this inode.
-    NoNamespace(Option<NsKind>, NsId),
-    /// The number is neither that of a process nor that of a namespace.
-    Nothing(u32),
-    /// It is a namespace where a process is wanted.
-    WantedProcess(String),
-    /// It is a cgroup where a process or a namespace is wanted.
-    IsCgroup(String),
-    /// A directory that lies on no hierarchy, and where those are mounted.
-    NotCgroupfs(Vec<u8>, Vec<Vec<u8>>),
-    /// There is no such cgroup, or it may not be looked at.
-    NoCgroup(Vec<u8>, SysError),
-    /// No sandbox has this name.
-    NoSandbox(String),
-    /// Several have: the pids of their first processes, and whose they are.
-    Sandboxes(String, Vec<(Pid, Option<Uid>)>),
-    /// Sandboxes cannot be looked for.
-    Unlisted(SysError),
-}
-
-impl fmt::Display for TargetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TargetError::Form(text) => write!(
-                f,
-                "{text:?} is none of: PID, PID:INODE, self, net:[INODE], INODE, netns:NAME, nsx:NAME, cgroup:/PATH, a path with a slash"
-            ),
-            TargetError::NoProcess(pid, error) => write!(f, "no process {pid}: {error}"),
-            TargetError::OtherProcess(pid, wanted, found) => {
-                write!(f, "process {pid} is another one by now: its pidfd has inode {found}, not {wanted}")
-            }
-            TargetError::NoPidInode(pid) => {
-                write!(
-                    f,
-                    "cannot tell whether process {pid} is the one that is meant: pidfds have no inodes of their own before Linux 6.9"
-                )
-            }
-            TargetError::Refused(pid, error) => write!(f, "cannot read the namespaces of process {pid}: {error}"),
-            TargetError::NoFile(path, error) => write!(f, "cannot open {}: {error}", shown(path)),
-            TargetError::NotNamespace(path) => {
-                write!(f, "{} is no namespace: it is not a file on nsfs", shown(path))
-            }
-            TargetError::NoNamespace(kind, id) => {
-                let what = kind.map_or_else(|| format!("namespace {id}"), |kind| format!("namespace {kind}:[{id}]"));
-                write!(
-                    f,
-                    "no {what}: not held by any process, thread, fd, socket, bind mount or descendant that can be seen"
-                )
-            }
-            TargetError::Nothing(number) => write!(f, "no process and no namespace {number}"),
-            TargetError::WantedProcess(text) => write!(f, "{text} is a namespace, not a process"),
-            TargetError::IsCgroup(text) => write!(f, "{text} is a cgroup, not a process or a namespace"),
-            TargetError::NotCgroupfs(path, mounts) => {
-                let text = |path: &[u8]| String::from_utf8_lossy(path).escape_debug().to_string();
-                let mounts: Vec<String> = mounts.iter().map(|mount| text(mount)).collect();
-                write!(
-                    f,
-                    "{} is no directory of a cgroup hierarchy; these are mounted: {}",
-                    text(path),
-                    mounts.join(", ")
-                )
-            }
-            TargetError::NoSandbox(name) => {
-                write!(
-                    f,
-                    "no sandbox is called {}: no first process of one has it in its command line",
-                    name.escape_debug()
-                )
-            }
-            TargetError::Sandboxes(name, all) => {
-                write!(f, "several sandboxes are called {}:", name.escape_debug())?;
-                for (place, (pid, uid)) in all.iter().enumerate() {
-                    let comma = if place == 0 { "" } else { "," };
-                    match uid {
-                        Some(uid) => write!(f, "{comma} that of uid {uid} with first process {pid}")?,
-                        None => write!(f, "{comma} one with first process {pid}")?,
-                    }
-                }
-                Ok(())
-            }
-            TargetError::Unlisted(error) => write!(f, "cannot look for sandboxes: {error}"),
-            TargetError::NoCgroup(path, error) => {
-                write!(f, "no cgroup {}: {error}", String::from_utf8_lossy(path).escape_debug())
-            }
-        }
-    }
-}
-
-impl std::error::Error for TargetError {}
 
 impl FromStr for Target {
     type Err = TargetError;
@@ -192,21 +101,98 @@ impl FromStr for Target {
             return is_name.then(|| Target::Netns(name.to_owned())).ok_or_else(form);
         }
         if let Some(name) = text.strip_prefix("nsx:") {
-            return if name.is_empty() { Err(form()) } else { Ok(Target::Sandbox(name.to_owned())) };
+            let (name, pid) = split_pid(name);
+            return if name.is_empty() { Err(form()) } else { Ok(inside(Target::Sandbox(name.to_owned()), pid)) };
         }
         if let Some(path) = text.strip_prefix("cgroup:") {
             let climbs = path.split('/').any(|name| name == "..");
             return (path.starts_with('/') && !climbs).then(|| Target::Cgroup(path.into())).ok_or_else(form);
         }
+        if let Some(name) = text.strip_prefix("unit:") {
+            let (name, pid) = split_pid(name);
+            let is_name = is_name(name) && crate::engine::unit(format!("/{name}").as_bytes()).is_some();
+            return is_name.then(|| inside(Target::Unit(name.to_owned()), pid)).ok_or_else(form);
+        }
+        if let Some(path) = text.strip_prefix("pod:") {
+            return pod(path).ok_or_else(form);
+        }
+        let is_path = ["/", "./", "../", "~"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
+        if !is_path && let Some(target) = named(text) {
+            return Ok(target);
+        }
         if text.contains('/') {
             return Ok(Target::File(PathBuf::from(text)));
         }
-        if let Some((pid, inode)) = text.split_once(':') {
-            let (pid, inode) = (parse_decimal(pid.as_bytes()), parse_decimal(inode.as_bytes()));
-            return pid.zip(inode).map(|(pid, inode)| Target::PidInode(Pid(pid), inode)).ok_or_else(form);
-        }
-        parse_decimal(text.as_bytes()).map(Target::Number).ok_or_else(form)
+        let (pid, inode) = text.split_once(':').ok_or_else(form)?;
+        let (pid, inode) = (parse_decimal(pid.as_bytes()), parse_decimal(inode.as_bytes()));
+        pid.zip(inode).map(|(pid, inode)| Target::PidInode(Pid(pid), inode)).ok_or_else(form)
     }
+}
+
+/// Parses what begins with a name or a number: `4242`, `web`, `docker:web`, `outer/inner/7`.
+fn named(text: &str) -> Option<Target> {
+    let (engine, rest) = match text.split_once(':') {
+        Some((name, rest)) => (Some(engine(name)?), rest),
+        None => (None, text),
+    };
+    let (path, pid) = split_pid(rest);
+    let path: Vec<String> = path.split('/').map(str::to_owned).collect();
+    if !path.iter().all(|name| is_name(name)) {
+        return None;
+    }
+    let target = match (engine, &path[..]) {
+        (None, [word]) if word == "self" => Target::Own,
+        // What begins with a zero is no pid, and may be an id.
+        (None, [word]) if !(word.starts_with('0') && word.len() > 1) => match parse_decimal(word.as_bytes()) {
+            Some(number) => Target::Number(number),
+            None => Target::Container(Wanted::Named { engine, path }),
+        },
+        _ => Target::Container(Wanted::Named { engine, path }),
+    };
+    Some(inside(target, pid))
+}
+
+/// Splits the pid inside off what it is inside of: `web/7`.
+fn split_pid(text: &str) -> (&str, Option<u32>) {
+    match text.rsplit_once('/') {
+        Some((before, pid)) if !before.is_empty() => match parse_decimal(pid.as_bytes()) {
+            Some(pid) => (before, Some(pid)),
+            None => (text, None),
+        },
+        _ => (text, None),
+    }
+}
+
+fn inside(target: Target, pid: Option<u32>) -> Target {
+    match pid {
+        Some(pid) => Target::Inside(Box::new(target), pid),
+        None => target,
+    }
+}
+
+/// Parses `NAMESPACE/POD`, `NAMESPACE/POD/CONTAINER`, and each of them with a pid behind.
+fn pod(text: &str) -> Option<Target> {
+    let (text, pid) = match text.split('/').count() {
+        0..=2 => (text, None),
+        _ => split_pid(text),
+    };
+    let mut names = text.split('/').map(|name| is_name(name).then(|| name.to_owned()));
+    let (namespace, name) = (names.next()??, names.next()??);
+    let container = match names.next() {
+        Some(container) => Some(container?),
+        None => None,
+    };
+    let wanted = Wanted::Pod { namespace, name, container };
+    names.next().is_none().then(|| inside(Target::Container(wanted), pid))
+}
+
+/// Says whether a word may be the name of a container: it begins with a letter, a digit or an underscore.
+fn is_name(word: &str) -> bool {
+    let first = word.chars().next().is_some_and(|first| first.is_alphanumeric() || first == '_');
+    first
+        && word.chars().all(|character| {
+            !(character.is_control() || character.is_whitespace() || matches!(character, ':' | '/' | '[' | ']'))
+        })
 }
 
 /// Finds what a target means, in the processes that `root` shows.
@@ -229,7 +215,18 @@ pub fn resolve_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result
             }
             found => found,
         },
-        Target::PidInode(..) | Target::Own | Target::Sandbox(_) => resolve_process_kinds(root, target, kinds),
+        Target::PidInode(..) | Target::Own | Target::Sandbox(_) | Target::Unit(_) | Target::Inside(..) => {
+            resolve_process_kinds(root, target, kinds)
+        }
+        Target::Container(_) => match resolve_process_kinds(root, target, kinds) {
+            // What has a slash in it may be a file in the working directory, too.
+            Err(error @ TargetError::NoContainer(Wanted::Named { engine: None, .. }, _)) => {
+                let path = PathBuf::from(target.to_string());
+                let is_path = path.components().count() > 1;
+                is_path.then(|| resolve_file(path).ok()).flatten().ok_or(error)
+            }
+            found => found,
+        },
         Target::Namespace(name) => Ok(Resolved::Namespace(Some(name.kind), name.id, None)),
         Target::Netns(name) => resolve_file(PathBuf::from(NETNS_DIRECTORY).join(name)),
         Target::File(path) => resolve_file(path.clone()),
@@ -256,6 +253,16 @@ pub fn resolve_process(root: &ProcRoot, target: &Target) -> Result<Resolved, Tar
 pub fn resolve_process_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -> Result<Resolved, TargetError> {
     match target {
         Target::Number(number) => process(root, Pid(*number), kinds),
+        Target::Container(wanted) => container(root, wanted, kinds),
+        Target::Unit(name) => super::unit::first_process(root, name).and_then(|found| namespaces(root, found, kinds)),
+        Target::Inside(outer, number) => {
+            let Resolved::Process(member, _) = resolve_process_kinds(root, outer, KindSet::NONE)? else {
+                return Err(TargetError::WantedProcess(outer.to_string()));
+            };
+            let found =
+                super::pid::find(root, &member, *number).map_err(|error| TargetError::Inside(Box::new(error)))?;
+            namespaces(root, found, kinds)
+        }
         Target::PidInode(pid, inode) => {
             let found = process(root, *pid, kinds)?;
             let gone = |error| TargetError::NoProcess(*pid, error);
@@ -283,6 +290,36 @@ pub fn resolve_process_kinds(root: &ProcRoot, target: &Target, kinds: KindSet) -
         }
         Target::Cgroup(_) => Err(TargetError::IsCgroup(target.to_string())),
     }
+}
+
+/// Finds the first process of a container.
+fn container(root: &ProcRoot, wanted: &Wanted, kinds: KindSet) -> Result<Resolved, TargetError> {
+    let own = Uid(nix::unistd::geteuid().as_raw());
+    let find = |extent: &Extent| {
+        let catalog = Catalog::find_for(root, extent).map_err(TargetError::Unlisted)?;
+        let place = sandboxes::find(&catalog, wanted, own)?;
+        Ok((catalog, place))
+    };
+    let extent = match wanted {
+        Wanted::Named { path, .. } => Extent::Names(path.clone()),
+        Wanted::Pod { .. } => Extent::All,
+    };
+    let (catalog, place) = match find(&extent) {
+        // What others are called is worth saying.
+        Err(TargetError::NoContainer(..)) if extent != Extent::All => find(&Extent::All)?,
+        found => found?,
+    };
+    let sandbox = &catalog.sandboxes[place];
+    let gone = |errno| {
+        TargetError::NoProcess(sandbox.pid, SysError::new(Call::Openat(root.name(&sandbox.pid.to_string())), errno))
+    };
+    let found = root.process(sandbox.pid).map_err(gone)?;
+    // Its pid may be another's by now.
+    let started = found.stat(&mut [0; 1024]).map_err(gone)?.start_time_ticks;
+    if started != sandbox.start_time_ticks {
+        return Err(gone(Errno::ESRCH));
+    }
+    namespaces(root, found, kinds)
 }
 
 fn process(root: &ProcRoot, pid: Pid, kinds: KindSet) -> Result<Resolved, TargetError> {
@@ -331,75 +368,4 @@ pub fn open_file(path: PathBuf) -> Result<(Option<NsKind>, NsId, OwnedFd), Targe
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn every_form_is_known() {
-        let id = |inode| NsId::new(inode).expect("not zero");
-        for (text, target) in [
-            ("4242", Target::Number(4242)),
-            ("4242:77", Target::PidInode(Pid(4242), 77)),
-            ("self", Target::Own),
-            ("net:[4026532184]", Target::Namespace(NsName { kind: NsKind::Net, id: id(4_026_532_184) })),
-            ("netns:blue", Target::Netns("blue".to_owned())),
-            ("/run/netns/blue", Target::File("/run/netns/blue".into())),
-            ("./net:[1", Target::File("./net:[1".into())),
-            ("cgroup:/a:b", Target::Cgroup(b"/a:b".to_vec())),
-        ] {
-            assert_eq!(text.parse(), Ok(target), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_has_no_form_is_refused() {
-        for text in [
-            "",
-            "web",
-            "-1",
-            "+1",
-            "1:",
-            ":1",
-            "1:x",
-            "net:[]",
-            "netns:",
-            "netns:..",
-            "netns:a/b",
-            "4294967296",
-            "cgroup:",
-            "cgroup:a",
-            "cgroup:/../a",
-        ] {
-            assert!(matches!(text.parse::<Target>(), Err(TargetError::Form(_))), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_caller_is_found_by_pid_and_by_name() {
-        let root = ProcRoot::open(std::path::Path::new("/proc")).expect("/proc");
-        for target in [Target::Own, Target::Number(std::process::id())] {
-            let Ok(Resolved::Process(process, namespaces)) = resolve(&root, &target) else { panic!("{target:?}") };
-            assert_eq!(process.pid.0, std::process::id());
-            assert!(namespaces[NsKind::Mnt.index()].is_some());
-        }
-        assert!(matches!(resolve_process(&root, &Target::Number(u32::MAX)), Err(TargetError::NoProcess(..))));
-    }
-
-    #[test]
-    fn a_file_that_is_no_namespace_is_not_opened() {
-        let root = ProcRoot::open(std::path::Path::new("/proc")).expect("/proc");
-        let target = Target::File("/dev/null".into());
-        assert!(matches!(resolve(&root, &target), Err(TargetError::NotNamespace(_))));
-        let target = Target::File("/proc/self/ns/net".into());
-        assert!(matches!(resolve(&root, &target), Ok(Resolved::Namespace(Some(NsKind::Net), _, Some(_)))));
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
-            let _ = text.parse::<Target>();
-        }
-    }
-}
+mod tests;

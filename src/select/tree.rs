@@ -107,7 +107,7 @@ fn upper(by: TreeBy, namespace: &Namespace, snapshot: &Snapshot) -> Option<NsId>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{NsKind, NsName, Observations, Pid, Process, Relations};
+    use crate::model::{Comm, NsKind, NsName, Observations, Pid, Process, Relations};
 
     fn id(inode: u32) -> NsId {
         NsId::new(inode).expect("not zero")
@@ -171,6 +171,7 @@ mod tests {
                 pid: Pid(pid),
                 ppid: Pid(ppid),
                 start_time_ticks: u64::from(pid),
+                comm: Comm::default(),
                 nthreads: 1,
                 kernel: false,
                 ns,

@@ -3,10 +3,16 @@
 //! A scan makes tens of thousands of these calls; each of them uses a buffer that the caller keeps. See openat(2), readlinkat(2),
 //! getdents64(2).
 
+mod in_root;
+mod whole;
+
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+pub use in_root::{open_cached_in_root, open_in_root, open_in_root_no_follow, read_in_root};
+
 use super::error::{Call, Errno, SysError, last, retry};
+pub use whole::{read_record, read_to_end, read_whole};
 
 /// Opens a directory as a place to start from: it can be looked into, but not read.
 ///
@@ -106,34 +112,6 @@ pub fn read<'b>(file: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], 
     Ok(&buffer[..len as usize])
 }
 
-/// Reads a file in a directory, up to `limit` bytes.
-///
-/// # Errors
-/// As [`open_read`] and [`read`]; `EOPNOTSUPP`, `ENODEV` and the like from file systems whose files are made up.
-pub fn read_whole(dir: BorrowedFd<'_>, path: &CStr, limit: usize) -> Result<Vec<u8>, Errno> {
-    read_to_end(open_read(dir, path)?.as_fd(), limit)
-}
-
-/// Reads an open file from where it stands to its end, up to `limit` bytes.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_to_end(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
-    let mut content = vec![0; limit.min(4096)];
-    let mut filled = 0;
-    loop {
-        let more = read(file, &mut content[filled..])?.len();
-        filled += more;
-        if more == 0 || filled >= limit {
-            content.truncate(filled);
-            return Ok(content);
-        }
-        if filled == content.len() {
-            content.resize((content.len() * 4).min(limit), 0);
-        }
-    }
-}
-
 /// Reads a link into `buffer`; a link that does not fit is cut.
 ///
 /// # Errors
@@ -147,7 +125,7 @@ pub fn readlink<'b>(dir: BorrowedFd<'_>, path: &CStr, buffer: &'b mut [u8]) -> R
 }
 
 /// The device and inode of an open file, see fstat(2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// The device.
     pub dev: u64,
@@ -189,6 +167,10 @@ pub struct LinkedFile {
     pub id: FileId,
     /// Whether it is a socket.
     pub socket: bool,
+    /// Whether it is a directory.
+    pub directory: bool,
+    /// Of a device node: whether it is a block device, its major and its minor number.
+    pub device: Option<(bool, u32, u32)>,
 }
 
 /// Follows a link to the file it stands for, and returns what that is, from what the kernel knows without asking any file system.
@@ -223,9 +205,13 @@ fn statx(dir: BorrowedFd<'_>, path: &CStr, more: libc::c_int) -> Result<LinkedFi
     retry(|| unsafe { libc::statx(dir.as_raw_fd(), path.as_ptr(), flags, mask, stat.as_mut_ptr()) }.into())?;
     // SAFETY: statx succeeded and has filled it.
     let stat = unsafe { stat.assume_init() };
+    let kind = libc::mode_t::from(stat.stx_mode) & libc::S_IFMT;
+    let is_device = matches!(kind, libc::S_IFBLK | libc::S_IFCHR);
     Ok(LinkedFile {
         id: FileId { dev: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino },
-        socket: libc::mode_t::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFSOCK,
+        socket: kind == libc::S_IFSOCK,
+        directory: kind == libc::S_IFDIR,
+        device: is_device.then_some((kind == libc::S_IFBLK, stat.stx_rdev_major, stat.stx_rdev_minor)),
     })
 }
 
@@ -241,84 +227,12 @@ pub fn fs_magic(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(unsafe { stat.assume_init() }.f_type as u64)
 }
 
-/// Opens a file below `root` as if that were `/`, as `O_PATH`: links lead where they do for who has that root, and none of them out of it.
-///
-/// # Kernel
-/// Linux 5.6. Absent: `ENOSYS`.
-///
-/// # Errors
-/// `ENOENT`, `EACCES`, `ELOOP` for magic links.
-pub fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
-    const RESOLVE_IN_ROOT: u64 = 0x10;
-    let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT];
-    // SAFETY: `path` ends with NUL, `how` lives through the call and its size is given.
-    let fd = retry(|| unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), how.as_ptr(), size_of_val(&how))
-    })?;
-    // SAFETY: the kernel has just handed out `fd`; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
-}
-
 /// Opens a directory, and no link in its place.
 ///
 /// # Errors
 /// `ENOTDIR`, `ENOENT`, `EACCES`.
 pub fn open_dir_no_follow(dir: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
     openat(dir, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW)
-}
-
-/// Reads a regular file below `root` as if that were `/`; others are not opened, as they could make the caller wait.
-///
-/// # Errors
-/// `ENOENT`, `EACCES`, `EINVAL` for what is no regular file.
-pub fn read_in_root(root: BorrowedFd<'_>, path: &CStr, limit: usize) -> Result<Vec<u8>, Errno> {
-    let found = open_in_root(root, path)?;
-    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: `stat` is valid for writes of a `struct stat`.
-    retry(|| unsafe { libc::fstat(found.as_raw_fd(), stat.as_mut_ptr()) }.into())?;
-    // SAFETY: fstat succeeded and has filled it.
-    if unsafe { stat.assume_init() }.st_mode & libc::S_IFMT != libc::S_IFREG {
-        return Err(Errno::EINVAL);
-    }
-    let name = ShortPath::new().text("/proc/self/fd/").number(found.as_raw_fd().unsigned_abs());
-    let opened = open_read_cwd(name.as_c_str())?;
-    read_to_end(opened.as_fd(), limit)
-}
-
-/// Opens a file below `root` as if that were `/`, without following any link and without waiting for any file system.
-///
-/// The path comes from another mount namespace, so nothing on it is trusted: `RESOLVE_CACHED` walks only what the kernel has in its
-/// directory cache (a mount point and the directories above it always are), so that a FUSE server of somebody's cannot make the
-/// caller wait; the result is an `O_PATH` descriptor, so that nothing is opened before it was looked at.
-///
-/// # Kernel
-/// Linux 5.12 (openat2 5.6, RESOLVE_CACHED 5.12). Absent: `ENOSYS` or `EINVAL`; the caller notes a gap.
-///
-/// # Errors
-/// `EAGAIN` where the walk would have to wait, `ENOENT`, `ELOOP`, `EXDEV`.
-pub fn open_cached_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    #[repr(C)]
-    struct OpenHow {
-        flags: u64,
-        mode: u64,
-        resolve: u64,
-    }
-    const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
-    const RESOLVE_NO_SYMLINKS: u64 = 0x04;
-    const RESOLVE_IN_ROOT: u64 = 0x10;
-    const RESOLVE_CACHED: u64 = 0x20;
-    let how = OpenHow {
-        flags: (libc::O_PATH | libc::O_CLOEXEC) as u64,
-        mode: 0,
-        resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_CACHED,
-    };
-    // SAFETY: `path` ends with NUL, `how` lives through the call and its size is given.
-    let fd = retry(|| unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>())
-    })?;
-    // SAFETY: the kernel has just handed out `fd`; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }
 
 /// Reads the entries of a directory with a buffer that is used again for the next one.

@@ -21,6 +21,7 @@ pub mod nsfs;
 pub mod pidfd;
 pub mod probe;
 pub mod program;
+pub mod records;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

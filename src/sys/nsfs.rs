@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::dir::fstat;
 use super::error::{Call, Errno, SysError, last, retry};
-use super::probe::{Feature, LISTNS, MNTNS_ID, NS_ID, NSFS_HANDLES};
-use crate::model::{NsId, NsKind, Uid};
+use super::probe::{Feature, LISTNS, MNTNS_ID, NS_ID, NSFS_HANDLES, PID_TRANSLATION};
+use crate::model::{NsId, NsKind, Pid, Uid};
 
 const _: () = {
     assert!(NsKind::Cgroup.clone_flag() == libc::CLONE_NEWCGROUP as u32);
@@ -31,6 +31,8 @@ const NS_GET_PARENT: libc::c_ulong = 0xb702;
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
 const NS_GET_OWNER_UID: libc::c_ulong = 0xb704;
 const NS_GET_MNTNS_ID: libc::c_ulong = 0x8008_b705;
+const NS_GET_PID_FROM_PIDNS: libc::c_ulong = 0x8004_b706;
+const NS_GET_PID_IN_PIDNS: libc::c_ulong = 0x8004_b708;
 const NS_GET_ID: libc::c_ulong = 0x8008_b70d;
 
 /// Returns the inode number of the namespace behind `ns`.
@@ -142,6 +144,46 @@ fn ask_u64(ns: BorrowedFd<'_>, request: libc::c_ulong, feature: &Feature) -> Opt
             Ok(value)
         })
         .and_then(Result::ok)
+}
+
+/// Returns the task that has a number in the pid namespace behind `ns`, as the caller's pid namespace has it; `None` where the kernel
+/// cannot.
+///
+/// Asks `NS_GET_PID_FROM_PIDNS`, see `include/uapi/linux/nsfs.h`.
+///
+/// # Kernel
+/// Linux 6.11. Absent: `ENOTTY`, answered as `None`; read the `NSpid` lines of proc_pid_status(5).
+///
+/// # Errors
+/// `ESRCH` where no task has the number, or it has none in the caller's pid namespace; `EINVAL` where `ns` is no pid namespace.
+pub fn pid_from(ns: BorrowedFd<'_>, number: u32) -> Option<Result<Pid, SysError>> {
+    translate(ns, NS_GET_PID_FROM_PIDNS, number, "NS_GET_PID_FROM_PIDNS").map(|found| found.map(Pid))
+}
+
+/// Returns the number that a task of the caller's pid namespace has in the pid namespace behind `ns`; `None` where the kernel cannot.
+///
+/// Asks `NS_GET_PID_IN_PIDNS`, see `include/uapi/linux/nsfs.h`.
+///
+/// # Kernel
+/// As [`pid_from`].
+///
+/// # Errors
+/// `ESRCH` where there is no such task, or it has no number there; `EINVAL` where `ns` is no pid namespace.
+pub fn pid_in(ns: BorrowedFd<'_>, pid: Pid) -> Option<Result<u32, SysError>> {
+    translate(ns, NS_GET_PID_IN_PIDNS, pid.0, "NS_GET_PID_IN_PIDNS")
+}
+
+fn translate(
+    ns: BorrowedFd<'_>,
+    request: libc::c_ulong,
+    number: u32,
+    name: &'static str,
+) -> Option<Result<u32, SysError>> {
+    let answer = PID_TRANSLATION.attempt(|| {
+        // SAFETY: the request takes a number and returns one.
+        retry(|| unsafe { libc::ioctl(ns.as_raw_fd(), request as _, libc::c_ulong::from(number)) }.into())
+    })?;
+    Some(answer.map(|found| found as u32).map_err(|errno| SysError::new(Call::Ioctl(name), errno)))
 }
 
 /// `struct ns_id_req` of listns(2), 32 bytes.

@@ -46,6 +46,9 @@ impl Feature {
 pub static NS_ID: Feature = Feature::new(&[Errno::ENOTTY]);
 /// `NS_GET_MNTNS_ID`, Linux 6.11.
 pub static MNTNS_ID: Feature = Feature::new(&[Errno::ENOTTY]);
+/// `NS_GET_PID_FROM_PIDNS` and `NS_GET_PID_IN_PIDNS`, Linux 6.11. Neither answers `EPERM`: that is a filter.
+// FIXME: drop once Linux 6.11 is the baseline.
+pub static PID_TRANSLATION: Feature = Feature::new(&[Errno::ENOTTY, Errno::ENOSYS, Errno::EPERM]);
 /// listns(2), Linux 6.19. Filters made before it may answer `EPERM`.
 pub static LISTNS: Feature = Feature::new(&[Errno::ENOSYS, Errno::EPERM]);
 /// File handles of nsfs with `FD_NSFS_ROOT`, Linux 6.18.

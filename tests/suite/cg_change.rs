@@ -250,7 +250,7 @@ fn created() {
     ] {
         contains(&fails(&["cg", "create", &format!("{path}{name}")], 1), &[why]);
     }
-    contains(&fails(&["cg", "create", "word"], 2), &["invalid value"]);
+    contains(&fails(&["cg", "create", "word"], 2), &["a new cgroup has a path"]);
     contains(&fails(&["cg", "create", "1"], 2), &["a new cgroup has a path"]);
     contains(&fails(&["cg", "create", "/"], 1), &["it is the root"]);
     assert!(nothing());

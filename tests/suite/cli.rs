@@ -42,7 +42,7 @@ fn usage() {
         (&["ls", "--where", "size > 1"], "there is no column `size` (at character 1)"),
         (&["ls", "--members"], "the following required arguments were not provided:\n  --json"),
         (&["ls", "--columns", "-t", "net"], "cannot be used with"),
-        (&["ls", "web"], "\"web\" is none of: PID, PID:INODE, self"),
+        (&["ls", "a:b"], "\"a:b\" is none of: PID, PID:INODE, self"),
         (&["list"], "unrecognized subcommand 'list'"),
     ] {
         let error = fails(arguments, 2);

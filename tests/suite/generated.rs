@@ -2,26 +2,30 @@
 //!
 //! `NSX_BLESS=1` writes the files anew; otherwise they are compared. Completions are loaded in the real shells.
 
+mod completions;
+
 use std::fmt::Write;
-use std::path::Path;
 use std::process::Command;
 
-use clap_complete::Shell;
 use nsx::cmd::{Exit, definition};
 use nsx::render::cg::ls as cg;
 use nsx::render::column::{COLUMNS, DEFAULT, DEFAULT_MEMBERS};
+use nsx::render::pid;
 
-use super::harness::{Module, Need, nsx_path, output, run, source, test, text};
+use super::harness::{Module, Need, output, run, source, test, text};
 
 pub fn module() -> Module {
     let tests = vec![
         test("generated::man_pages", &[], man_pages),
         test("generated::every_command_has_a_page", &[], every_command_has_a_page),
         test("generated::man_reads_them_without_a_warning", &[Need::Tool("man"), Need::Tool("mandoc")], man_reads_them),
-        test("generated::completions", &[], completions),
-        test("generated::bash_completes", &[Need::Tool("bash")], bash_completes),
-        test("generated::zsh_completes", &[Need::Tool("zsh")], zsh_completes),
-        test("generated::fish_completes", &[Need::Tool("fish")], fish_completes),
+        test("generated::completions", &[], completions::completions),
+        test("generated::bash_completes", &[Need::Tool("bash")], completions::bash_completes),
+        test("generated::zsh_completes", &[Need::Tool("zsh")], completions::zsh_completes),
+        test("generated::fish_completes", &[Need::Tool("fish")], completions::fish_completes),
+        test("generated::bash_knows_containers", &[Need::Tool("bash")], completions::bash_knows_containers),
+        test("generated::zsh_knows_containers", &[Need::Tool("zsh")], completions::zsh_knows_containers),
+        test("generated::fish_knows_containers", &[Need::Tool("fish")], completions::fish_knows_containers),
         test("generated::help", &[], help),
         test("generated::the_readme_names_the_commands", &[], readme),
     ];
@@ -93,6 +97,26 @@ fn ls_columns() -> String {
     columns("COLUMNS", all)
 }
 
+fn net_columns() -> String {
+    use nsx::render::net::{COLUMNS, Show};
+    let tables = [(Show::Links, "links"), (Show::Routes, "routes"), (Show::Listeners, "sockets")];
+    let all = COLUMNS.iter().map(|column| {
+        let shown: Vec<&str> =
+            tables.iter().filter(|(show, _)| show.defaults().contains(&column.key)).map(|(_, name)| *name).collect();
+        let shown = match shown[..] {
+            [] => "",
+            ["links"] => " (shown by default, where there is something)",
+            ["routes"] => " (shown with \\-\\-routes)",
+            ["sockets"] => " (shown with \\-\\-listen)",
+            ["links", "routes"] => " (shown by default and with \\-\\-routes)",
+            ["routes", "sockets"] => " (shown with \\-\\-routes and \\-\\-listen)",
+            _ => " (shown by default)",
+        };
+        (column.key, column.help, shown)
+    });
+    columns("COLUMNS", all)
+}
+
 fn cg_columns() -> String {
     let all = cg::COLUMNS.iter().map(|column| {
         let shown =
@@ -100,6 +124,18 @@ fn cg_columns() -> String {
         (column.key, column.help, shown)
     });
     columns("\"COLUMNS OF NSX CG LS\"", all)
+}
+
+fn pid_columns() -> String {
+    let all = pid::COLUMNS.iter().map(|column| {
+        let shown = match (pid::DEFAULT.contains(&column.key), pid::OF_PROCESS.contains(&column.key)) {
+            (true, _) => " (shown by default)",
+            (false, true) => " (shown by default with several processes, and with \\-\\-target)",
+            (false, false) => "",
+        };
+        (column.key, column.help, shown)
+    });
+    columns("COLUMNS", all)
 }
 
 /// Returns a section with the commands below one: what each is for, how it is called, and its options.
@@ -143,6 +179,8 @@ fn page(name: &str, command: &clap::Command) -> String {
     let mut page = String::from_utf8(page).expect("UTF-8");
     match name {
         "nsx-ls" => page.push_str(&ls_columns()),
+        "nsx-pid" => page.push_str(&pid_columns()),
+        "nsx-net" => page.push_str(&net_columns()),
         "nsx-cg" => page.push_str(&(below(command) + &cg_columns())),
         _ => {}
     }
@@ -191,155 +229,6 @@ fn man_reads_them() {
     }
 }
 
-/// What the words of a comma-separated list can be: the options that take one, and their words.
-fn lists() -> Vec<(&'static str, &'static str, String)> {
-    let kinds: Vec<&str> = nsx::model::NsKind::ALL.iter().map(|kind| kind.name()).collect();
-    let columns: Vec<&str> = COLUMNS.iter().map(|column| column.key).collect();
-    vec![("-t", "--type", kinds.join(" ")), ("-o", "--output", columns.join(" ") + " all")]
-}
-
-fn bash() -> String {
-    let mut script = generate(Shell::Bash);
-    // What clap_complete writes knows single words; behind a comma of a list it is the rest that counts.
-    script.push_str(
-        "\n# Completes the word behind the last comma of a list.\n_nsx_lists() {\n    local cur prev words\n    cur=${COMP_WORDS[COMP_CWORD]}\n    prev=${COMP_WORDS[COMP_CWORD-1]}\n    case $prev in\n",
-    );
-    for (short, long, words) in lists() {
-        let _ = writeln!(script, "        {short}|{long}) words=\"{words}\" ;;");
-    }
-    script.push_str(
-        "        *) words= ;;\n    esac\n    if [[ -n $words && ${COMP_WORDS[1]} == ls ]]; then\n        local first=\n        if [[ $cur == *,* ]]; then\n            first=${cur%,*},\n        elif [[ $cur == +* ]]; then\n            first=+\n        fi\n        local rest=${cur#\"$first\"}\n        compopt -o nospace 2>/dev/null\n        mapfile -t COMPREPLY < <(compgen -P \"$first\" -W \"$words\" -- \"$rest\")\n        return\n    fi\n    _nsx \"$@\"\n}\n\ncomplete -F _nsx_lists -o bashdefault -o default nsx\n",
-    );
-    script
-}
-
-fn zsh() -> String {
-    let mut script = generate(Shell::Zsh);
-    for (short, long, words) in lists() {
-        // `_values -s ,` completes lists; descriptions stay with the plain words of clap_complete's own output.
-        let values = format!("_values -s , word {words}");
-        for option in [short, long] {
-            let start = if option == short { format!("'*{option}+[") } else { format!("'*{option}=[") };
-            let line = script.lines().find(|line| line.trim_start().starts_with(&start)).map(str::to_owned);
-            let line = line.unwrap_or_else(|| panic!("no line for {option} in {script}"));
-            let action =
-                line.rfind(":((").or_else(|| line.rfind(":(")).unwrap_or_else(|| panic!("no values in {line}"));
-            // clap_complete may break the list of values over several lines, up to the closing brackets.
-            let from = script.find(&line).expect("the line") + action + 1;
-            let to = from + script[from..].find("' \\\n").expect("the end of the option");
-            script.replace_range(from..to, &values);
-        }
-    }
-    script
-}
-
-fn fish() -> String {
-    let mut script = generate(Shell::Fish);
-    let mut lines: Vec<String> = script.lines().map(str::to_owned).collect();
-    for (_, long, words) in lists() {
-        let long = long.trim_start_matches('-');
-        let start =
-            lines.iter().position(|line| line.contains(&format!("-l {long} "))).unwrap_or_else(|| panic!("no {long}"));
-        // The values of clap_complete span several lines, from -a "… to …" -f.
-        let before = lines[start].split(" -r ").next().expect("a start").to_owned();
-        let end = start + lines[start..].iter().position(|line| line.ends_with('"')).expect("an end");
-        let list = words.split(' ').collect::<Vec<_>>().join("\\n");
-        lines
-            .splice(start..=end, [format!("{before} -x -a \"(__fish_complete_list , 'printf \\\"{list}\\\\n\\\"')\"")]);
-    }
-    script = lines.join("\n");
-    script.push('\n');
-    script
-}
-
-fn generate(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut definition(), "nsx", &mut script);
-    String::from_utf8(script).expect("UTF-8")
-}
-
-fn completions() {
-    committed("completions/nsx.bash", &bash());
-    committed("completions/_nsx", &zsh());
-    committed("completions/nsx.fish", &fish());
-}
-
-fn path_with_nsx() -> String {
-    let folder = nsx_path().parent().map(Path::display).expect("a folder");
-    format!("{folder}:{}", std::env::var("PATH").unwrap_or_default())
-}
-
-/// What must be among the completions of a command line.
-const CASES: [(&str, &str); 7] = [
-    ("nsx l", "ls"),
-    ("nsx ls --un", "--unoccupied"),
-    ("nsx ls -t n", "net"),
-    ("nsx ls -t net,us", "net,user"),
-    ("nsx ls -o CG", "CGROUP"),
-    ("nsx ls --output NS,HE", "NS,HELD"),
-    ("nsx ls --sort NPR", "NPROCS"),
-];
-
-fn bash_completes() {
-    for (line, wanted) in CASES {
-        let words: Vec<&str> = line.split(' ').collect();
-        let script = format!(
-            "source {}; COMP_WORDS=({line}); COMP_CWORD={}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; \
-             compopt() {{ :; }}; \"$(complete -p nsx | sed -E 's/.*-F ([^ ]+).*/\\1/')\" nsx '{}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-            source("completions/nsx.bash").display(),
-            words.len() - 1,
-            words[words.len() - 1],
-            words[words.len() - 2],
-        );
-        let bash = output(Command::new("bash").args(["--norc", "-c", &script]).env("PATH", path_with_nsx()));
-        let offered = text(&bash.stdout);
-        assert!(offered.lines().any(|word| word.trim() == wanted), "{line}: {offered}{}", text(&bash.stderr));
-    }
-}
-
-fn fish_completes() {
-    for (line, wanted) in CASES {
-        let script = format!("source {}; complete -C '{line}'", source("completions/nsx.fish").display());
-        let home = tempfile::tempdir().expect("a folder");
-        let fish = output(
-            Command::new("fish")
-                .args(["--no-config", "-c", &script])
-                .env("PATH", path_with_nsx())
-                .env("HOME", home.path()),
-        );
-        let offered = text(&fish.stdout);
-        let found = offered.lines().any(|word| word.split('\t').next() == Some(wanted));
-        assert!(found, "{line}: {offered}{}", text(&fish.stderr));
-    }
-}
-
-/// zsh completes only at a terminal, and zpty gives it one: the line is typed, completed, and written down by a key of its own.
-fn zsh_completes() {
-    let home = tempfile::tempdir().expect("a folder");
-    let setup = format!(
-        "PS1=; fpath=({} $fpath); autoload -U compinit; compinit -u -D
-         zle-line-init() {{ print line-editor-ready }}; zle -N zle-line-init
-         write-down() {{ print -r -- $BUFFER > $ZDOTDIR/line; exit }}; zle -N write-down; bindkey '^X' write-down",
-        source("completions").display()
-    );
-    std::fs::write(home.path().join(".zshrc"), setup).expect("written");
-    for (line, wanted) in CASES {
-        let script = format!(
-            "zmodload zsh/zpty; zpty shell zsh -i
-             while zpty -r shell chunk; do [[ $chunk == *line-editor-ready* ]] && break; done
-             zpty -n -w shell $'{line}\\t\\x18'
-             while zpty -r shell chunk; do :; done"
-        );
-        let mut zsh = Command::new("zsh");
-        zsh.args(["-f", "-c", &script]).env("PATH", path_with_nsx()).env("TERM", "dumb").env("ZDOTDIR", home.path());
-        let done = output(&mut zsh);
-        let completed = std::fs::read_to_string(home.path().join("line")).unwrap_or_default();
-        // A list may go on, so zsh adds a comma.
-        let found = completed.split_whitespace().last().map(|word| word.trim_end_matches(',')) == Some(wanted);
-        assert!(found, "{line}: {completed:?} {}{}", text(&done.stdout), text(&done.stderr));
-    }
-}
-
 fn help() {
     for words in all_commands() {
         let name = ["nsx".to_owned()].iter().chain(&words).cloned().collect::<Vec<_>>().join("-");
@@ -368,6 +257,7 @@ fn readme() {
             word.starts_with("--") && word.len() > 2 && word[2..].starts_with(|first: char| first.is_ascii_lowercase());
         let others = [
             "--release",
+            "--format",
             "--notruncate",
             "--noheadings",
             "--persistent",

@@ -29,6 +29,8 @@ mod enosys_enter;
 mod contexts;
 // Run after run while processes come and go.
 mod churn;
+// Container engines, with containers of theirs.
+mod engines;
 // The steps of nsx enter, before and after they are made.
 mod explain;
 // Scans of made-up /proc trees.
@@ -43,18 +45,28 @@ mod hostile_enter;
 mod hints;
 // The rules of the house: layers, files, words.
 mod house;
+// All that isolates a process: nsx inspect.
+mod inspect;
+// What runc makes of what nsx inspect --oci says.
+mod inspect_oci;
 // The JSON document and its schema.
 mod json;
 // Each way of keeping a namespace alive, for real.
 mod live;
 // The report of scripts/vm.
 mod matrix;
+// nsx net beside ip-link(8), and on links that mean harm.
+mod net;
 // nsx enter and the nsenter that is installed, side by side.
 mod nsenter;
 // The same, for what is no namespace: ids, folders, environment, cgroup.
 mod nsenter_process;
 // The lsns that is installed, side by side.
 mod oracle;
+// What nsx ps makes of what real engines left on disk.
+mod ps_recorded;
+// What processes are called in other pid namespaces: nsx pid.
+mod pid;
 // nsx run from outside: how it ends, what reaches it, what is left of it, kernels that lack something.
 mod run_life;
 // nsx run on each kernel: a little of everything
@@ -102,6 +114,7 @@ fn modules() -> Vec<Module> {
         enosys::module(),
         enosys_enter::module(),
         churn::module(),
+        engines::module(),
         explain::module(),
         fake::module(),
         generated::module(),
@@ -109,12 +122,17 @@ fn modules() -> Vec<Module> {
         hostile_enter::module(),
         hints::module(),
         house::module(),
+        inspect::module(),
+        inspect_oci::module(),
         json::module(),
         live::module(),
         matrix::module(),
+        net::module(),
         nsenter::module(),
         nsenter_process::module(),
         oracle::module(),
+        ps_recorded::module(),
+        pid::module(),
         run_life::module(),
         run_kernels::module(),
         run_options::module(),

@@ -125,9 +125,16 @@ fn missing() {
     // A namespace of another kind than was named is not that namespace.
     let inode = inode_of(std::process::id(), "net");
     assert!(fails(&["ls", &format!("uts:[{inode}]")], 1).contains(&format!("no namespace uts:[{inode}]")));
-    for text in ["web", "", "12x", "netns:../x"] {
-        assert!(fails(&["ls", text], 2).contains("is none of: PID, PID:INODE, self, net:[INODE]"), "{text}");
+    for text in ["", "1:x", "rkt:web", "netns:../x"] {
+        assert!(fails(&["ls", text], 2).contains("is none of: PID, PID:INODE, self, NAME or ID"), "{text}");
     }
+    for text in ["nsx-test-none", "docker:nsx-test-none", "nsx-test-none/7", "pod:nsx-test/none", "12ab"] {
+        let said = fails(&["ls", text], 1);
+        assert!(said.starts_with(&format!("nsx: no container {}", text.trim_end_matches("/7"))), "{text}: {said}");
+        assert!(said.contains("\nhint: nsx ps shows the containers"), "{text}: {said}");
+    }
+    let said = fails(&["ls", "unit:nsx-test-none.service"], 1);
+    assert!(said.contains("no cgroup of a unit nsx-test-none.service") && said.contains("hint: systemctl"), "{said}");
 }
 
 fn before_any_scan() {

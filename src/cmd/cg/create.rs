@@ -52,9 +52,11 @@ fn controller(text: &str) -> Result<Controller, String> {
 pub(super) fn run(args: &CreateArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     super::set::no_doubles(&args.asked)?;
     let opened = Opened::new(global)?;
+    let no_path = || UsageError("a new cgroup has a path, with a slash in it").into();
     let (path, only) = match opened.choose(&args.path) {
+        Err(_) if matches!(args.path, Target::Container(_) | Target::Unit(_)) => return Err(no_path()),
         Ok(Chosen::Cgroup { path, only }) => (path, only),
-        Ok(Chosen::Process(_)) => return Err(UsageError("a new cgroup has a path, with a slash in it").into()),
+        Ok(Chosen::Process(_)) => return Err(no_path()),
         Err(error) => return Err(error),
     };
     let wanted =

@@ -7,13 +7,14 @@ use clap::Args;
 use super::Opened;
 use crate::cgroup::{Depth, Group, Sample, Tree};
 use crate::cmd::table::{SortValue, chosen, list_columns};
-use crate::cmd::value::{ColumnWord, Names, SortKey, column_word, duration, expression_of, sort_key};
+use crate::cmd::value::{self, ColumnWord, SortKey, column_word, duration, expression_of, sort_key};
 use crate::cmd::{Exit, Global, ui, ui::Ui};
 use crate::model::{Pid, Snapshot};
 use crate::render::cg::ls::{COLUMNS, DEFAULT, find, json};
 use crate::render::json::columns;
 use crate::render::text::sanitize;
 use crate::render::{Cell, Head, Style, Table};
+use crate::sandbox::Names;
 use crate::scan;
 use crate::select::cgroup::Chosen;
 use crate::select::tree::forest;
@@ -94,7 +95,7 @@ pub struct LsArgs {
 }
 
 /// Returns the columns.
-fn names() -> Names {
+fn names() -> value::Names {
     COLUMNS.iter().map(|column| (column.key, column.help)).collect()
 }
 
@@ -141,7 +142,7 @@ pub(super) fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exi
             .map_err(|errno| TargetError::NoCgroup(start.clone(), SysError::new(Call::Openat(start.clone()), errno)))
     };
     let interval = args.interval.or_else(|| args.wants_rates().then_some(INTERVAL));
-    let (tree, measured) = match interval {
+    let (mut tree, measured) = match interval {
         None => (sample(Depth::Everything)?.tree, None),
         Some(interval) => {
             let before = sample(Depth::Rates)?;
@@ -152,6 +153,7 @@ pub(super) fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exi
             (now.tree, Some(elapsed))
         }
     };
+    Names::default().name(&opened.proc, &mut tree.groups);
     let shown: Vec<usize> = (0..tree.groups.len()).filter(|&index| args.admits(&tree.groups[index])).collect();
     if args.json {
         let usec = measured.map(|time| time.as_micros() as u64);

@@ -9,15 +9,17 @@ mod screen;
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Opened;
-use crate::cgroup::{Cgroups, Depth, Sample};
+use crate::cgroup::{Depth, Sample};
 use crate::cmd::{Exit, Global, ui, ui::Ui, value};
 use crate::render::cg::top::{Picture, state::Sort, text};
+use crate::sandbox::Names;
 use crate::select::{Target, TargetError};
 use crate::sys::{Call, Errno, SysError};
 
@@ -90,16 +92,20 @@ struct Scope {
     /// The only hierarchy, where the directory of a cgroup was given.
     only: Option<usize>,
     levels: Option<usize>,
+    /// What the containers are called.
+    names: Mutex<Names>,
 }
 
 impl Scope {
     fn new(opened: &Opened, target: Option<&Target>, levels: Option<usize>) -> anyhow::Result<Scope> {
         let (start, only) = opened.start(target)?;
-        Ok(Scope { start, only, levels })
+        Ok(Scope { start, only, levels, names: Mutex::default() })
     }
 
-    fn take(&self, cgroups: &Cgroups) -> Result<Sample, Errno> {
-        Sample::take(cgroups, &self.start, self.only, self.levels, Depth::Everything)
+    fn take(&self, opened: &Opened) -> Result<Sample, Errno> {
+        let mut sample = Sample::take(&opened.cgroups, &self.start, self.only, self.levels, Depth::Everything)?;
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).name(&opened.proc, &mut sample.tree.groups);
+        Ok(sample)
     }
 
     fn failed(&self, errno: Errno) -> TargetError {
@@ -124,13 +130,13 @@ pub(super) fn run(args: &TopArgs, global: &Global, ui: &Ui) -> anyhow::Result<Ex
 /// Prints one picture after the other.
 fn print(args: &TopArgs, opened: &Opened, scope: &Scope, ui: &Ui) -> anyhow::Result<Exit> {
     let count = if args.once { Some(1) } else { args.count };
-    let mut before = scope.take(&opened.cgroups).map_err(|errno| scope.failed(errno))?;
+    let mut before = scope.take(opened).map_err(|errno| scope.failed(errno))?;
     let mut printed = 0;
     loop {
         if is_closed_before(before.at + args.interval) {
             return Ok(Exit::Done);
         }
-        let mut now = scope.take(&opened.cgroups).map_err(|errno| scope.failed(errno))?;
+        let mut now = scope.take(opened).map_err(|errno| scope.failed(errno))?;
         let interval = now.at.saturating_duration_since(before.at);
         now.tree.add_rates(&before.tree, interval);
         before = now;

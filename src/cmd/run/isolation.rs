@@ -55,8 +55,8 @@ pub struct IsolationArgs {
 
     /// The network: none, host, or that of a process or namespace (default: none, with the loopback device up)
     ///
-    /// A target is a PID, PID:INODE, a namespace as `net:[4026531840]` or by its inode, by the name that ip-netns(8) gave it
-    /// (`netns:blue`), or by a file such as /run/netns/blue.
+    /// A target is a container by its name or id (`web`, `docker:web`), a PID, PID:INODE, a namespace as `net:[4026531840]` or by its
+    /// inode, by the name that ip-netns(8) gave it (`netns:blue`), or by a file such as /run/netns/blue.
     #[arg(long, value_name = "none|host|TARGET", value_parser = NetParser)]
     pub net: Option<Net>,
 

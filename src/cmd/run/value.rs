@@ -211,7 +211,9 @@ impl TypedValueParser for NetParser {
             Ok(Target::Cgroup(_)) => wrong("a cgroup has no network"),
             Ok(Target::Namespace(name)) if name.kind != NsKind::Net => wrong("it is not a network namespace"),
             Ok(target) => Ok(Net::Target(target)),
-            Err(_) => wrong("none of: none, host, PID, PID:INODE, net:[INODE], INODE, netns:NAME, a path with a slash"),
+            Err(_) => wrong(
+                "none of: none, host, PID, PID:INODE, a container's name or id, net:[INODE], INODE, netns:NAME, a path with a slash",
+            ),
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::launch::Ended;
 use crate::launch::surroundings::{STANDARD_PATH, Surroundings};
 use crate::model::{NsKind, Pid};
 use crate::proc::ProcRoot;
-use crate::select::sandbox::WORDS;
+use crate::sandbox::nsx::WORDS;
 use crate::sys::program::{Failure, Program};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{Call, Errno, SysError, dir, message, spawn, tree, tty};

@@ -15,7 +15,7 @@ use super::steps::{Action, MountPoint, Origin, Plan, Step, Who};
 use crate::launch::EnterError;
 use crate::launch::surroundings::{Surroundings, text};
 use crate::model::{KindSet, NsKind};
-use crate::select::sandbox::STUB;
+use crate::sandbox::nsx::STUB;
 use crate::sys::calls::mounts::{MountAttributes, MountTree};
 use crate::sys::program::{Otherwise, Program, Slot};
 use crate::sys::seccomp::Filter;

@@ -15,8 +15,8 @@ use crate::cgroup::change::{ChangeError, Log, kill, make};
 use crate::cgroup::{Cgroups, ladder};
 use crate::model::Pid;
 use crate::proc::{ProcPid, ProcRoot};
+use crate::sandbox::nsx::Sandbox;
 use crate::select::TargetError;
-use crate::select::sandbox::Sandbox;
 use crate::sys::{Call, Errno, SysError, pidfd, signal};
 
 /// No file of `/proc` is read further.

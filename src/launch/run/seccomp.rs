@@ -315,6 +315,37 @@ pub fn rules(kept: CapSet, of: Surroundings) -> Vec<Rule> {
     known.chain(refused).collect()
 }
 
+/// A call that the filter refuses, as other programs can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name.
+    pub name: &'static str,
+    /// The number of the errno.
+    pub errno: i32,
+    /// The argument on which it depends, and the value of that which is refused; `None` where it always is.
+    pub argument: Option<(u8, u32)>,
+}
+
+/// Returns the calls that are refused to who keeps these capabilities. What cannot be told as a comparison of one argument with one value
+/// is left out: which execution domains personality(2) takes.
+pub fn refused(kept: CapSet) -> Vec<Refused> {
+    let rows = ROWS.iter().filter(|row| kept & row.unless == CapSet::EMPTY);
+    let of_row = |row: &'static Row| {
+        let refusals: Vec<(i32, Option<(u8, u32)>)> = match row.action {
+            Action::Always(Verdict::Refuse(errno)) => vec![(errno as i32, None)],
+            Action::ByArgument { argument, tests, found: Verdict::Refuse(errno), otherwise: Verdict::Allow } => {
+                let exact = tests.iter().filter(|test| test.mask == u32::MAX);
+                exact.map(|test| (errno as i32, Some((argument, test.value)))).collect()
+            }
+            _ => Vec::new(),
+        };
+        row.calls.iter().flat_map(move |call| {
+            refusals.clone().into_iter().map(|(errno, argument)| Refused { name: call.name, errno, argument })
+        })
+    };
+    rows.flat_map(of_row).collect()
+}
+
 /// Returns the filter for a command that keeps these capabilities.
 pub fn filter(kept: CapSet, of: Surroundings) -> Filter {
     Filter::new(&rules(kept, of))

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::Tid;
+use crate::model::{Comm, Tid};
 
 fn id(inode: u32) -> NsId {
     NsId::new(inode).expect("not zero")
@@ -12,7 +12,15 @@ fn name(kind: NsKind, inode: u32) -> NsName {
 fn process(pid: u32, ppid: u32, start: u64, uts: u32, nthreads: u32) -> Process {
     let mut ns = NsArray::default();
     ns[NsKind::Uts.index()] = Some(id(uts));
-    Process { pid: Pid(pid), ppid: Pid(ppid), start_time_ticks: start, nthreads, kernel: false, ns }
+    Process {
+        pid: Pid(pid),
+        ppid: Pid(ppid),
+        start_time_ticks: start,
+        comm: Comm::default(),
+        nthreads,
+        kernel: false,
+        ns,
+    }
 }
 
 #[test]

@@ -2,13 +2,27 @@
 
 use std::borrow::Cow;
 
+use crate::model::id::parse_decimal;
+
 /// One mount, with its text as the file has it: space, tab, newline and backslash are octal escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountLine<'a> {
+    /// The id of the mount (field 1), which fdinfo names, too.
+    pub id: u32,
+    /// The id of the mount that it is mounted on (field 2); one that the file does not list is outside of what the process sees.
+    pub parent: u32,
+    /// The device of the file system (field 3): major and minor.
+    pub device: (u32, u32),
     /// The root of the mount within its file system (field 4); for nsfs the name of the namespace.
     pub root: &'a [u8],
     /// The mount point, relative to the root of the process whose file this is (field 5).
     pub point: &'a [u8],
+    /// The options of the mount (field 6).
+    pub options: &'a [u8],
+    /// The optional fields (field 7 on), with the spaces between them: how the mount propagates.
+    pub propagation: &'a [u8],
+    /// What is mounted (second field behind the hyphen).
+    pub source: &'a [u8],
     /// The type of the file system (first field behind the hyphen).
     pub fs_type: &'a [u8],
     /// The options of the file system (third field behind the hyphen).
@@ -21,14 +35,19 @@ pub fn mountinfo(text: &[u8]) -> impl Iterator<Item = MountLine<'_>> {
 }
 
 fn line(line: &[u8]) -> Option<MountLine<'_>> {
-    let mut fields = line.split(|&byte| byte == b' ');
-    let root = fields.nth(3)?;
-    let point = fields.next()?;
-    // The optional fields (field 7 on) end at a lone hyphen; their number varies.
-    let mut fields = fields.skip(1).skip_while(|field| *field != b"-").skip(1);
-    let fs_type = fields.next()?;
-    let super_options = fields.nth(1)?;
-    Some(MountLine { root, point, fs_type, super_options })
+    // The optional fields end at a lone hyphen; their number varies.
+    let hyphen = line.windows(3).position(|window| window == b" - ")?;
+    let (head, tail) = (&line[..hyphen], &line[hyphen + 3..]);
+    let mut fields = head.splitn(7, |&byte| byte == b' ');
+    let id = parse_decimal(fields.next()?)?;
+    let parent = parse_decimal(fields.next()?)?;
+    let mut numbers = fields.next()?.split(|&byte| byte == b':').map(parse_decimal);
+    let device = (numbers.next()??, numbers.next()??);
+    let (root, point, options) = (fields.next()?, fields.next()?, fields.next()?);
+    let propagation = fields.next().unwrap_or_default();
+    let mut fields = tail.split(|&byte| byte == b' ');
+    let (fs_type, source, super_options) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(MountLine { id, parent, device, root, point, options, propagation, fs_type, source, super_options })
 }
 
 /// Replaces the octal escapes of a field by the bytes they stand for.
@@ -69,6 +88,9 @@ mod tests {
         assert_eq!(mounts.len(), 3);
         assert_eq!(mounts[0].super_options, b"rw,hidepid=invisible");
         assert_eq!(mounts[1].fs_type, b"ext3");
+        assert_eq!((mounts[1].id, mounts[1].parent, mounts[1].device), (36, 35, (98, 0)));
+        assert_eq!((mounts[1].options, mounts[1].source), (&b"rw,noatime"[..], &b"/dev/root"[..]));
+        assert_eq!((mounts[1].propagation, mounts[0].propagation), (&b"master:1 propagate_from:7"[..], &b""[..]));
         let nsfs = mounts[2];
         assert_eq!((nsfs.root, nsfs.fs_type), (&b"net:[4026532184]"[..], &b"nsfs"[..]));
         assert_eq!(&*unescape_octal(nsfs.point), b"/run/netns/a b\\\n");

@@ -8,10 +8,14 @@ use crate::model::id::parse_decimal;
 pub struct Stat<'a> {
     /// The name (field 2), which may hold any byte but NUL.
     pub comm: &'a [u8],
+    /// The state (field 3): `R`, `S`, `D`, `Z`, `T`, …
+    pub state: u8,
     /// The parent (field 4).
     pub ppid: Pid,
     /// The session (field 6).
     pub session: u32,
+    /// The controlling terminal (field 7), major and minor number; 0:0 is none.
+    pub tty: (u32, u32),
     /// Whether it is a kernel thread (`PF_KTHREAD` in field 9).
     pub kernel: bool,
     /// Whether its first thread is about to exit or has exited (`PF_EXITING` in field 9): a zombie, or soon to be one.
@@ -35,18 +39,22 @@ pub fn stat(line: &[u8]) -> Option<Stat<'_>> {
     let comm = line.get(open + 1..close)?;
     let rest = line.get(close + 2..)?;
     // Field 3 is the first one behind the name.
-    let mut fields = rest.split(|byte| byte.is_ascii_whitespace()).skip(1);
+    let mut fields = rest.split(|byte| byte.is_ascii_whitespace());
+    let state = *fields.next()?.first()?;
     let ppid = Pid(parse_decimal(fields.next()?)?);
     // A process that is all but gone is in no session any more.
     let session = match fields.nth(1)? {
         b"-1" => 0,
         session => parse_decimal(session)?,
     };
-    let flags: u64 = parse_decimal(fields.nth(2)?)?;
+    // It is signed, and its minor number stands in two places.
+    let tty = std::str::from_utf8(fields.next()?).ok()?.parse::<i32>().ok()?.cast_unsigned();
+    let tty = ((tty >> 8) & 0xfff, (tty & 0xff) | ((tty >> 12) & 0xfff00));
+    let flags: u64 = parse_decimal(fields.nth(1)?)?;
     let nthreads = parse_decimal(fields.nth(10)?)?;
     let start_time_ticks = parse_decimal(fields.nth(1)?)?;
     let (kernel, exiting) = (flags & PF_KTHREAD != 0, flags & PF_EXITING != 0);
-    Some(Stat { comm, ppid, session, kernel, exiting, nthreads, start_time_ticks })
+    Some(Stat { comm, state, ppid, session, tty, kernel, exiting, nthreads, start_time_ticks })
 }
 
 #[cfg(test)]
@@ -80,6 +88,13 @@ mod tests {
         let stat = stat(b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 4 0 0 1\n").expect("a line");
         assert!(stat.kernel);
         assert_eq!((stat.ppid, stat.start_time_ticks), (Pid(0), 4));
+    }
+
+    #[test]
+    fn the_terminal_is_told_by_its_numbers() {
+        let line = b"7 (x) S 1 7 7 34817 7 0 0 0 0 0 0 0 0 0 20 0 1 0 77 0 0\n";
+        let stat = stat(line).expect("a line");
+        assert_eq!((stat.state, stat.tty), (b'S', (136, 1)));
     }
 
     #[test]

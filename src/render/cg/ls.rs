@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{HierarchyJson, LimitJson, amount};
 use crate::cgroup::{BoundBy, Cgroups, Comes, Group, Throttling, Tree, parse::Pressure};
-use crate::engine::{identify, unit};
+use crate::engine::unit;
 use crate::model::cgroup::{Bandwidth, Limit, Unit};
+use crate::render::column::container_label;
 use crate::render::json::{self, ContainerJson, Text};
 use crate::render::table::{Align, Head};
 use crate::render::text::sanitize;
@@ -185,14 +186,10 @@ fn by_cgroup(comes: Comes) -> Option<Limit> {
 
 /// Names the container that a cgroup is, or is part of, else the unit.
 pub fn container_name(group: &Group) -> Option<String> {
-    let text = match identify(&group.path) {
-        Some(container) => {
-            let name = container.name.or_else(|| container.id.map(|id| id.chars().take(12).collect()));
-            format!("{}:{}", container.engine, name.unwrap_or_default()).into_bytes()
-        }
-        None => unit(&group.path)?.to_vec(),
-    };
-    Some(sanitize(&text).into_owned())
+    match &group.container {
+        Some(container) => Some(container_label(container)),
+        None => unit(&group.path).map(|unit| sanitize(unit).into_owned()),
+    }
 }
 
 /// One cgroup in JSON.
@@ -292,7 +289,7 @@ impl<'a> GroupJson<'a> {
             hierarchies: group.hierarchies.iter().map(|&index| cgroups.hierarchies[index].hierarchy.id).collect(),
             inode: group.inode,
             depth: group.depth(),
-            container: identify(&group.path).map(ContainerJson::from),
+            container: group.container.clone().map(ContainerJson::from),
             unit: Text { key: "unit", raw_key: "unit_raw", bytes: unit(&group.path) },
             nprocs: group.pids.len(),
             nprocs_outside: group.pids_outside,
@@ -386,9 +383,12 @@ mod tests {
 
     #[test]
     fn a_cgroup_is_named_by_its_container_before_its_unit() {
-        let named = |path: &str| container_name(&Group { path: path.into(), ..Group::default() });
+        let named = |path: &str| {
+            let container = crate::engine::identify(path.as_bytes());
+            container_name(&Group { path: path.into(), container, ..Group::default() })
+        };
         let id = "3f2a9c0000000000000000000000000000000000000000000000000000000001";
-        assert_eq!(named(&format!("/system.slice/docker-{id}.scope")).as_deref(), Some("docker:3f2a9c000000"));
+        assert_eq!(named(&format!("/system.slice/docker-{id}.scope")).as_deref(), Some("docker:3f2a9c000000?"));
         assert_eq!(named("/system.slice/ssh.service").as_deref(), Some("ssh.service"));
         assert_eq!(named("/x"), None);
     }

@@ -12,7 +12,7 @@ use crate::render::style::Style;
 use crate::render::table::{Cell, Head, Line, Table};
 use crate::render::text::{sanitize, wrap};
 
-pub(super) mod json;
+pub(in crate::render) mod json;
 
 /// Everything that is shown of a process or cgroup.
 pub struct Show<'a> {
@@ -318,7 +318,7 @@ impl<'a> Show<'a> {
 const PRESSURES: [(&str, &str); 3] = [("cpu", "cpu.pressure"), ("memory", "memory.pressure"), ("io", "io.pressure")];
 
 /// The knobs of io.max are of two units.
-pub(super) fn unit(one: &Effective) -> Unit {
+pub(in crate::render) fn unit(one: &Effective) -> Unit {
     let is_operations = |key: &str| key.ends_with(" riops") || key.ends_with(" wiops");
     match one.knob.unit {
         Unit::BytesPerSecond if one.key.as_deref().is_some_and(is_operations) => Unit::OperationsPerSecond,

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::LimitJson;
 use super::ls::{GapJson, PressuresJson};
 use crate::cgroup::{Cgroups, Group, Throttling, Tree};
-use crate::engine::{identify, unit};
+use crate::engine::unit;
 use crate::render::json::{self, ContainerJson, Text};
 use crate::render::table::{Cell, Head, Table};
 use crate::render::text::sanitize;
@@ -121,7 +121,7 @@ impl<'a> GroupJson<'a> {
             path: Text { key: "path", raw_key: "path_raw", bytes: Some(&group.path) },
             hierarchies: group.hierarchies.iter().map(id).collect(),
             inode: group.inode,
-            container: identify(&group.path).map(ContainerJson::from),
+            container: group.container.clone().map(ContainerJson::from),
             unit: Text { key: "unit", raw_key: "unit_raw", bytes: unit(&group.path) },
             nprocs: group.pids.len() as u64 + group.pids_outside,
             memory_current_bytes: group.memory_current,

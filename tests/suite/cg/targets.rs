@@ -129,7 +129,7 @@ pub(super) fn nothing() {
         assert!(error.contains("is a namespace, not a process"), "{error}");
         assert_eq!(fails(&net.to_string()), error);
     }
-    for target in ["garbage", "net:x", "-1", "cgroup:x", ""] {
+    for target in ["garb:age", "net:x", "-1", "cgroup:x", ""] {
         let error = super::super::harness::fails(&["cg", "show", "--", target], 2);
         assert!(error.contains("PID"), "{target:?}: {error}");
     }

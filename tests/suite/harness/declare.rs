@@ -52,6 +52,8 @@ pub enum Need {
     /// A module of the kernel, which `scripts/vm` loads, and knows where there is none. Elsewhere the kernel loads it on demand, so
     /// nothing is asked.
     KernelModule(&'static str),
+    /// A kind of link that the kernel can make. A machine's kernel may lack it, with its module; the virtual machines have it.
+    LinkKind(&'static str),
     /// A kernel of at least this version, and why. Before it the test is skipped; from it on, what the kernel lacks is a failure.
     Linux(u32, u32, &'static str),
     /// Nothing but cgroup2 at `/sys/fs/cgroup`, as in the virtual machines.
@@ -71,6 +73,11 @@ pub enum Need {
 }
 
 impl Need {
+    /// Says whether it is met, for tests that do more where it is.
+    pub fn is_met(self) -> bool {
+        self.unmet().is_none()
+    }
+
     /// Returns why the need is not met.
     fn unmet(self) -> Option<String> {
         match self {
@@ -84,6 +91,16 @@ impl Need {
             Need::KernelModule(module) => {
                 let missing = std::fs::read_to_string("/nsx/modules/missing").unwrap_or_default();
                 missing.lines().any(|line| line == module).then(|| format!("no kernel module {module}"))
+            }
+            Need::LinkKind(kind) => {
+                // The loopback device is below none of them, and the kernel says so only where it knows the kind.
+                let tried = std::process::Command::new("unshare")
+                    .args(["-Urn", "ip", "link", "add", "nsx0", "link", "lo", "type", kind])
+                    .output();
+                let unknown = tried.is_ok_and(|tried| {
+                    String::from_utf8_lossy(&tried.stderr).to_ascii_lowercase().contains("unknown device type")
+                });
+                unknown.then(|| format!("no links of kind {kind} in this kernel"))
             }
             Need::Linux(major, minor, feature) => {
                 linux_before(major, minor).then(|| format!("before Linux {major}.{minor}: no {feature}"))
@@ -116,7 +133,7 @@ impl Need {
             // In a virtual machine the same tests run as root, too.
             Need::Root => place != Place::Machine,
             Need::Linux(..) => true,
-            Need::Cgroup2 | Need::Controller(_) | Need::Disks(_) => place == Place::Machine,
+            Need::Cgroup2 | Need::Controller(_) | Need::Disks(_) | Need::LinkKind(_) => place == Place::Machine,
             Need::OnV1(_) => place != Place::Machine,
             Need::AppArmor => place != Place::Vm,
             Need::Systemd => place != Place::Systemd,
@@ -245,6 +262,7 @@ pub fn needs<'a>(modules: impl Iterator<Item = &'a Module>) -> BTreeSet<String> 
             Need::Root
             | Need::AppArmor
             | Need::File(_)
+            | Need::LinkKind(_)
             | Need::Linux(..)
             | Need::Cgroup2
             | Need::Controller(_)

@@ -31,6 +31,11 @@ impl FakeProc {
         FakeProc { folder: tempfile::Builder::new().prefix("nsx-test-proc-").tempdir().expect("a folder") }
     }
 
+    /// Returns where it is.
+    pub fn path_of_root(&self) -> &str {
+        self.folder.path().to_str().expect("UTF-8")
+    }
+
     fn path(&self, pid: u32, name: &str) -> PathBuf {
         self.folder.path().join(pid.to_string()).join(name)
     }
@@ -91,7 +96,7 @@ impl FakeProc {
 
     /// Runs `nsx ls` on the tree, and returns what it prints.
     pub fn ls(&self, arguments: &[&str]) -> String {
-        let root = self.folder.path().to_str().expect("UTF-8");
+        let root = self.path_of_root();
         let all: Vec<&str> = ["ls", "--proc-root", root].into_iter().chain(arguments.iter().copied()).collect();
         let output = output(&mut nsx(&all));
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));

@@ -9,7 +9,9 @@ mod attack;
 mod cgroup;
 mod enter;
 mod fuse;
+mod pid;
 mod probe;
+pub mod room;
 
 pub use attack::impostor;
 
@@ -64,6 +66,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
             let number = |text: &str| text.parse().expect("a number");
             attack::exe(number(device), number(inode), report, kinds, options);
         }
+        ["room", folder] => room::keep(Path::new(folder)),
         ["fuse-for-socket", folder] => fuse::for_socket(Path::new(folder)),
         ["fuse-over-mount", folder] => fuse::over_mount(Path::new(folder)),
         ["fuse-above-mount", folder] => fuse::above_mount(Path::new(folder)),
@@ -72,6 +75,10 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["hidden-mounts", count, folder] => hidden_mounts(count.parse().expect("a number"), Path::new(folder)),
         ["nested-user"] => nested_user(),
         ["open-tree", folder] => open_tree(Path::new(folder)),
+        ["pid-nest", depth, ref said @ ..] => pid::nest(depth.parse().expect("a number"), said),
+        ["pid-leaf", ref said @ ..] => pid::leaf(said),
+        ["pid-for-children"] => pid::for_children(),
+        ["pid-emptied"] => pid::emptied(),
         ["named", name] => named(name),
         ["leader-exits", kind] => leader_exits(kind),
         ["zombie"] => zombie(),

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod declare;
+pub mod engines;
 pub mod enter;
 pub mod events;
 pub mod fake;

@@ -7,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema of a document that nsx prints.
-const SCHEMAS: [&str; 10] = [
+const SCHEMAS: [&str; 14] = [
     include_str!("../../schema/cg-change.json"),
     include_str!("../../schema/cg-ls.json"),
     include_str!("../../schema/cg-path.json"),
@@ -15,7 +15,11 @@ const SCHEMAS: [&str; 10] = [
     include_str!("../../schema/cg-show.json"),
     include_str!("../../schema/columns.json"),
     include_str!("../../schema/enter.json"),
+    include_str!("../../schema/inspect.json"),
     include_str!("../../schema/ls.json"),
+    include_str!("../../schema/ps.json"),
+    include_str!("../../schema/pid.json"),
+    include_str!("../../schema/net.json"),
     include_str!("../../schema/run-report.json"),
     include_str!("../../schema/run.json"),
 ];

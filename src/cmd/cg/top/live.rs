@@ -38,7 +38,7 @@ pub(super) fn run(args: &TopArgs, opened: Opened, scope: Scope, ui: &Ui) -> anyh
     // Before there is a second thread, which would not have them blocked: those of the first picture are still on their way out for a
     // moment when it is there.
     let signals = Signals::block()?;
-    let first = scope.take(&opened.cgroups).map_err(|errno| scope.failed(errno))?;
+    let first = scope.take(&opened).map_err(|errno| scope.failed(errno))?;
     let (opened, scope) = (Arc::new(opened), Arc::new(scope));
     let mut live = Live {
         sampler: Sampler::start(&opened, &scope)?,

@@ -37,7 +37,7 @@ impl Sampler {
         let (thread_answer, thread_opened, thread_scope) = (answer.clone(), Arc::clone(opened), Arc::clone(scope));
         let work = move || {
             while let Ok(()) = asked.recv() {
-                let taken = thread_scope.take(&thread_opened.cgroups);
+                let taken = thread_scope.take(&thread_opened);
                 // Nobody is there any more who would want it.
                 if thread_answer.send(taken).is_err() || thread_say.write_all(&[0]).is_err() {
                     return;
@@ -64,7 +64,7 @@ impl Sampler {
         }
         if self.thread.as_ref().is_none_or(|thread| thread.send(()).is_err()) {
             // The channel and the pipe have room, and their other ends are here.
-            let _ = self.answer.send(self.scope.take(&self.opened.cgroups));
+            let _ = self.answer.send(self.scope.take(&self.opened));
             let _ = self.say.write_all(&[0]);
         }
     }

@@ -89,7 +89,7 @@ fn isolation_that_makes_no_sense_is_refused() {
         ("--share mount", "none of cgroup, ipc, net, pid, time, uts"),
         ("--share net --net none", "--share net is --net host"),
         ("--share net --net 1", "--share net is --net host"),
-        ("--net x", "'x' for '--net <none|host|TARGET>': none of: none, host, PID"),
+        ("--net a:b", "'a:b' for '--net <none|host|TARGET>': none of: none, host, PID"),
         ("--net uts:[4026531838]", "not a network namespace"),
         ("--net cgroup:/x", "a cgroup has no network"),
         ("--net /a␀", "NUL"),

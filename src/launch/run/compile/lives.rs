@@ -7,7 +7,7 @@ use super::{ANSWER, COMMAND, Compiler, ENDED, FAR, FIRST_PID, PAUSES_MS, PIDFD, 
 use crate::launch::EnterError;
 use crate::launch::surroundings::{Surroundings, candidates};
 use crate::model::{CapSet, NsKind};
-use crate::select::sandbox::INIT;
+use crate::sandbox::nsx::INIT;
 use crate::sys::program::{Otherwise, Slot};
 
 impl Compiler<'_> {
@@ -122,7 +122,7 @@ impl Compiler<'_> {
             program.patch(clone, program.here());
         }
         program.copy(Slot::FIRST, FIRST_PID);
-        // Not before: the id maps of its child could not be written. By this `select::sandbox` knows it.
+        // Not before: the id maps of its child could not be written. By this `sandbox::nsx` knows it.
         program.forbid_tracing();
         let mut kept: Vec<BorrowedFd<'_>> = vec![wiring.lifeline];
         kept.extend(wiring.removal.iter().map(|(parent, _)| *parent));

@@ -16,7 +16,6 @@ impl Show<'_> {
     /// # Errors
     /// What the writer says.
     pub fn json(&self, to: &mut dyn Write) -> io::Result<()> {
-        let limits = self.limits.iter().map(|one| self.limit_json(one));
         let pressure = self.subject.ladders.iter().filter_map(|ladder| ladder.leaf()).flat_map(|leaf| {
             PRESSURES
                 .iter()
@@ -27,8 +26,8 @@ impl Show<'_> {
             pid: self.subject.pid.map(|pid| pid.0),
             hierarchies: HierarchyJson::all(self.cgroups),
             controllers: HomeJson::all(self.cgroups),
-            cgroups: self.subject.ladders.iter().map(|ladder| PathJson::new(self.cgroups, ladder)).collect(),
-            limits: limits.collect(),
+            cgroups: self.paths_json(),
+            limits: self.limits_json(),
             events: self.events.iter().map(|event| self.event_json(event)).collect(),
             pressure: pressure.collect(),
             cpus: CpusJson {
@@ -40,6 +39,16 @@ impl Show<'_> {
             },
         };
         json::write(&document, to)
+    }
+
+    /// Returns the cgroups of the subject, one for each hierarchy.
+    pub(in crate::render) fn paths_json(&self) -> Vec<PathJson<'_>> {
+        self.subject.ladders.iter().map(|ladder| PathJson::new(self.cgroups, ladder)).collect()
+    }
+
+    /// Returns what its limits come to.
+    pub(in crate::render) fn limits_json(&self) -> Vec<LimitEntryJson<'_>> {
+        self.limits.iter().map(|one| self.limit_json(one)).collect()
     }
 
     fn limit_json<'s>(&'s self, one: &'s Effective) -> LimitEntryJson<'s> {
@@ -137,8 +146,9 @@ impl<'a> PathJson<'a> {
     }
 }
 
+/// What a limit comes to.
 #[derive(Serialize)]
-struct LimitEntryJson<'a> {
+pub(in crate::render) struct LimitEntryJson<'a> {
     knob: &'static str,
     key: Option<&'a str>,
     controller: Option<&'static str>,

@@ -172,8 +172,9 @@ impl View<'_> {
         let fold = if shown.fold == Fold::Closed { "+ " } else { "" };
         // Where there is no column for it, a container's own cgroup has its short name: its id alone would fill the line.
         let above = group.path.len().saturating_sub(group.name().len() + 1);
-        let is_own = |container: &_| !belongs && identify(&group.path[..above]).as_ref() != Some(container);
-        let own = identify(&group.path).filter(is_own).and_then(|_| container_name(group));
+        let named = |path| identify(path).map(|container| (container.engine, container.id, container.name));
+        let is_own = !belongs && named(&group.path) != named(&group.path[..above]);
+        let own = group.container.as_ref().filter(|_| is_own).and_then(|_| container_name(group));
         match own {
             Some(own) => format!("{fold}{own} ({name})"),
             // The end of a path says more than its beginning.

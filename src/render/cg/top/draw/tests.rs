@@ -8,13 +8,15 @@ use super::super::state::Sort;
 use super::*;
 use crate::cgroup::parse::Pressure;
 use crate::cgroup::{BoundBy, Comes, Throttling, Tree, TreeGap};
+use crate::model::Container;
 use crate::model::cgroup::Limit;
 use crate::render::text::is_unsafe;
 
 const ID: &str = "3f2a9c0000000000000000000000000000000000000000000000000000000001";
 
 fn group(path: &str) -> Group {
-    Group { path: path.as_bytes().to_vec(), ..Group::default() }
+    let container = crate::engine::identify(path.as_bytes()).map(|container| Container { verified: true, ..container });
+    Group { path: path.as_bytes().to_vec(), container, ..Group::default() }
 }
 
 fn tree() -> Tree {
