@@ -3,9 +3,10 @@
  *   crowd PROCESSES FDS NAMESPACES [SOCKETS]
  *
  * Starts NAMESPACES/8 containers, each with all eight kinds of namespace of its own, and shares PROCESSES sleeping processes out
- * among them. Each process holds FDS file descriptors: 0 to 2 on /dev/null, then pipes; the last SOCKETS of them are unix sockets
- * (default 0). Prints "ready" when all of them sleep. When its standard input closes, the PID 1 of each container sees that
- * through a pipe and exits, and the kernel ends the rest of its pid namespace. crowd exits last, when all of them are gone; should
+ * among them. Where NAMESPACES is 0 there is no container, and they are in the namespaces of the host. Each process holds FDS file
+ * descriptors: 0 to 2 on /dev/null, then pipes; the last SOCKETS of them are unix sockets (default 0). Prints "ready" when all of
+ * them sleep. When its standard input closes, the PID 1 of each container sees that through a pipe and exits, and the kernel ends
+ * the rest: of its pid namespace, or its children. crowd exits last, when all of them are gone; should
  * it be killed, they go all the same.
  */
 #define _GNU_SOURCE
@@ -43,6 +44,8 @@ static int high(int fd)
 static void member(int fds, int sockets, int report)
 {
 	prctl(PR_SET_NAME, "crowd-member");
+	/* In a container it ends with that in any case; a parent that is gone by now was not the one to wait for. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int next = 3; next < fds; next++) {
 		int pair[2], fd;
 		if (next >= fds - sockets) {
@@ -71,7 +74,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: crowd PROCESSES FDS NAMESPACES [SOCKETS]\n");
 		return 2;
 	}
-	int processes = atoi(argv[1]), fds = atoi(argv[2]), containers = atoi(argv[3]) / 8;
+	int processes = atoi(argv[1]), fds = atoi(argv[2]), own = atoi(argv[3]) > 0, containers = own ? atoi(argv[3]) / 8 : 1;
 	int sockets = argc > 4 ? atoi(argv[4]) : 0;
 	int done[2], life[2];
 	if (containers < 1 || pipe(done) || pipe(life))
@@ -92,8 +95,8 @@ int main(int argc, char **argv)
 			waitpid(shim, NULL, 0);
 			continue;
 		}
-		if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID |
-			    CLONE_NEWCGROUP | CLONE_NEWTIME))
+		if (own && unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID |
+				   CLONE_NEWCGROUP | CLONE_NEWTIME))
 			die("unshare");
 		pid_t init = fork();
 		if (init < 0)
