@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::harness::held::Held;
-use super::harness::{Module, Need, Place, document, nsx, output, test, text};
+use super::harness::{Module, Need, Place, Test, document, nsx, output, test, text};
 
 mod facts;
 mod who;
@@ -39,6 +39,7 @@ pub fn module() -> Module {
         ),
         test("inspect::looking_opens_nothing_of_a_process", &[Need::Root, Need::Tool("strace")], who::looking),
     ];
+    let tests = tests.into_iter().map(Test::sparingly_in_vm).collect();
     Module { name: "inspect", places: &[Place::Vm], tests }
 }
 

@@ -57,6 +57,8 @@ mod live;
 mod matrix;
 // nsx net beside ip-link(8), and on links that mean harm.
 mod net;
+// What nsx net --dot prints, drawn.
+mod net_picture;
 // nsx enter and the nsenter that is installed, side by side.
 mod nsenter;
 // The same, for what is no namespace: ids, folders, environment, cgroup.
@@ -128,6 +130,7 @@ fn modules() -> Vec<Module> {
         live::module(),
         matrix::module(),
         net::module(),
+        net_picture::module(),
         nsenter::module(),
         nsenter_process::module(),
         oracle::module(),

@@ -4,12 +4,14 @@ mod hostile;
 mod sockets;
 mod wires;
 
+pub use hostile::picture;
+
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use serde_json::Value;
 
-use super::harness::{Module, Need, Place, document, held::Held, inode_of, nsx, output, quiet, run, test, text};
+use super::harness::{Module, Need, Place, Test, document, held::Held, inode_of, nsx, output, quiet, run, test, text};
 
 /// What every lab needs.
 macro_rules! lab {
@@ -47,7 +49,7 @@ pub fn module() -> Module {
         test("net::routes_are_those_that_were_set", lab![], sockets::routes),
         test("net::who_listens", diag, sockets::who_listens),
         test("net::a_tree_of_everything", lab![], sockets::tree),
-        test("net::names_that_mean_harm", lab![Need::Tool("dot")], hostile::names),
+        test("net::names_that_mean_harm", lab![], hostile::names),
         test("net::links_that_come_and_go", lab![], hostile::churn),
         test("net::thousands_of_addresses", lab![], hostile::thousands),
         test("net::an_ordinary_user_sees_what_is_theirs", lab![Need::Tool("setpriv")], hostile::ordinary_user),
@@ -56,6 +58,7 @@ pub fn module() -> Module {
         test("net::listeners_without_sock_diag_are_a_gap", &[], hostile::without_sock_diag),
         test("net::columns_of_another_table", &[], sockets::usage),
     ];
+    let tests = tests.into_iter().map(Test::sparingly_in_vm).collect();
     Module { name: "net", places: &[Place::Vm], tests }
 }
 

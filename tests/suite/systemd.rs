@@ -9,6 +9,7 @@ pub fn module() -> Module {
     let tests = vec![
         test("systemd::a_service_with_private_namespaces", root, private_service),
         test("systemd::services_of_the_host", root, host_services),
+        test("systemd::a_unit_by_its_name", root, unit_by_name),
         quiet("systemd::root_sees_everything", root, no_gaps),
         test("systemd::a_service_of_a_user", &[Need::Systemd, Need::UserManager], user_service),
     ];
@@ -69,6 +70,21 @@ fn private_service() {
     has_its_own(service.pid, &["ipc", "mnt", "net", "user", "uts"], &cgroup);
     let table = run(&["ls", "-p", &service.pid.to_string(), "-t", "net,user", "-o", "TYPE,PID,COMMAND"]);
     assert_eq!(table.lines().filter(|line| line.contains("sleep infinity")).count(), 2, "{table}");
+}
+
+fn unit_by_name() {
+    let service = Service::start("--system", "by-name", &["PrivateNetwork=yes", "MemoryMax=64M"]);
+    let unit = format!("unit:{}", service.name);
+    assert_eq!(run(&["pid", "-q", &unit]), format!("{}\n", service.pid));
+    assert_eq!(run(&["pid", "-q", &format!("{unit}/1")]), "1\n", "its pids are the host's");
+    let shown = run(&["cg", "show", &unit]);
+    assert!(shown.contains(&format!("/system.slice/{}", service.name)) && shown.contains("64M"), "{shown}");
+    let inode = inode_of(service.pid, "net").to_string();
+    assert!(run(&["ls", "-n", "-t", "net", "-o", "NS", &unit]).contains(&inode));
+    let entered = output(&mut super::harness::nsx(&["enter", "-t", &unit, "-n", "readlink", "/proc/self/ns/net"]));
+    assert_eq!(text(&entered.stdout), format!("net:[{inode}]\n"), "{}", text(&entered.stderr));
+    let error = super::harness::fails(&["ls", "unit:nsx-test-none.service"], 1);
+    assert!(error.contains("no cgroup of a unit nsx-test-none.service"), "{error}");
 }
 
 fn host_services() {

@@ -6,9 +6,9 @@ use std::process::Stdio;
 use super::super::harness::{fit, nsx_path};
 use super::*;
 
-pub fn names() {
+fn hostile_lab() -> Lab {
     // What the kernel lets through in a name: everything but slashes, colons and white space.
-    let lab = Lab::new(
+    Lab::new(
         &["a"],
         r#"esc=$(printf 'x\033[31m"\\N')
         odd=$(printf 'y\377\342\200\256<&>')
@@ -16,7 +16,11 @@ pub fn names() {
         ip -n a link set "$esc" alias "$(printf 'a\033]0;b\007c')"
         ip -n a link add br0 type bridge
         ip -n a link set "$odd" master br0"#,
-    );
+    )
+}
+
+pub fn names() {
+    let lab = hostile_lab();
     let a = lab.ns("a").to_string();
     for arguments in [&["net", "-o", "all"][..], &["net", "--tree"], &["net", "--dot"], &["net", "--json"]] {
         let done = output(nsx(arguments).arg(&a));
@@ -29,7 +33,12 @@ pub fn names() {
     assert_eq!(odd["ifname_raw"], base64(b"y\xff\xe2\x80\xae<&>"));
     leads_to(&odd["peer"], lab.ns("a"), "x\u{1b}[31m\"\\N");
     assert_eq!(odd["master_ifname"], "br0");
+}
 
+/// graphviz draws what is printed for it.
+pub fn picture() {
+    let lab = hostile_lab();
+    let a = lab.ns("a").to_string();
     let picture = run(&["net", "--dot", &a]);
     let mut dot = Command::new("dot").arg("-Tsvg").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("dot");
     dot.stdin.take().expect("a pipe").write_all(picture.as_bytes()).expect("written");

@@ -60,7 +60,7 @@ fn usage() {
         ("--rootfs", &[""], "'--rootfs <DIR>': it is empty"),
         ("--keep-fd", &["-1", "x"], "'--keep-fd <FD>': "),
         ("--status-fd", &["-1", "x"], "'--status-fd <FD>': "),
-        ("--net", &["x"], "'--net <none|host|TARGET>': none of: none, host"),
+        ("--net", &["a:b"], "'--net <none|host|TARGET>': none of: none, host"),
         ("--share", &["mnt", "user", "x"], "'--share <KIND>': "),
         ("--workdir", &["relative"], "'--workdir <DIR>': the path is not absolute"),
     ];
