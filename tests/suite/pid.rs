@@ -8,8 +8,8 @@ use nix::libc::{ENOTTY, EPERM, SYS_ioctl};
 use serde_json::Value;
 
 use super::harness::{
-    Module, Need, Place, document, fails, fit, held::Held, inode_of, nsx, nsx_path, output, processes::send, run, test,
-    text,
+    Module, Need, Place, Test, document, fails, fit, held::Held, inode_of, nsx, nsx_path, output, processes::send, run,
+    test, text,
 };
 
 const NS_GET_PARENT: u32 = 0xb702;
@@ -41,6 +41,7 @@ pub fn module() -> Module {
         test("pid::a_process_that_has_gone_is_not_taken_for_the_next", &[], gone),
         test("pid::the_table", &[], table),
     ];
+    let tests = tests.into_iter().map(Test::sparingly_in_vm).collect();
     Module { name: "pid", places: &[Place::Vm], tests }
 }
 

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::harness::enter::{Target, just_these};
 use super::harness::processes::{marked, state};
 use super::harness::terminal::Terminal;
-use super::harness::{Module, Need, Place, child_of, fails, held::Held, inode_of, nsx, output, test, text};
+use super::harness::{Module, Need, Place, Test, child_of, fails, held::Held, inode_of, nsx, output, test, text};
 
 const TREE: &[Need] = &[Need::Root, Need::Tool("mount")];
 const FUSE: &[Need] = &[Need::Root, Need::KernelModule("fuse"), Need::File("/dev/fuse")];
@@ -36,6 +36,7 @@ pub fn module() -> Module {
         test("regressions_enter::a_namespace_is_the_target", &[], namespace_as_target),
         test("regressions_enter::a_thread_is_the_target", &[], thread_as_target),
     ];
+    let tests = tests.into_iter().map(Test::sparingly_in_vm).collect();
     Module { name: "regressions_enter", places: &[Place::Vm], tests }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::harness::events::{Events, STATUS_OPTION};
 use super::harness::group::is_v1;
 use super::harness::processes::new_mark;
-use super::harness::{Module, Need, Place, document, nsx, output, test, text};
+use super::harness::{Module, Need, Place, Test, document, nsx, output, test, text};
 
 pub fn module() -> Module {
     let memory = &[Need::Root, Need::Controller("memory")];
@@ -37,6 +37,7 @@ pub fn module() -> Module {
         test("run_report::each_step_has_a_reason", explained, reasons),
         test("run_report::each_step_has_a_reason_in_text", explained, reasons_in_text),
     ];
+    let tests = tests.into_iter().map(Test::sparingly_in_vm).collect();
     Module { name: "run_report", places: &[Place::Vm], tests }
 }
 
