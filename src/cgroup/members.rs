@@ -1,4 +1,4 @@
-//! The members of a cgroup: which processes are in it, by what pids they are known, and in which other hierarchies they share the path.
+//! The members of a cgroup: which processes are in it, and in which other hierarchies they share the path.
 //!
 //! Not here: their users and command lines (`scan::describe`), which are read like those of any other process.
 
@@ -9,21 +9,35 @@ use super::at::{self, Cgroup};
 use super::{Cgroups, parse};
 use crate::model::Pid;
 use crate::model::cgroup::Version;
-use crate::proc::{ProcPid, ProcRoot, is_gone};
-use crate::sys::{Errno, SysError};
+use crate::sys::SysError;
 
 /// A process, or a thread, in a cgroup.
 pub struct Member {
-    /// Its directory, by which it is held.
-    pub process: ProcPid,
-    /// Its pids from the caller's pid namespace inwards.
-    pub nspids: Vec<u32>,
-    /// How many threads it has.
-    pub nthreads: Option<u32>,
+    /// Its pid.
+    pub pid: Pid,
     /// The cgroup that it is in.
     pub path: Vec<u8>,
     /// The indices of the hierarchies in which it is in that cgroup.
     pub hierarchies: Vec<usize>,
+}
+
+/// By what a member is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its pids from the caller's pid namespace inwards.
+    pub nspids: Vec<u32>,
+    /// How many threads it has.
+    pub nthreads: Option<u32>,
+}
+
+impl Facts {
+    /// Takes them from the text of proc_pid_status(5).
+    pub fn of(status: &[u8]) -> Facts {
+        Facts {
+            nspids: crate::proc::parse::numbers(status).map_or_else(Vec::new, |numbers| numbers.nspid),
+            nthreads: field(status, b"Threads:").and_then(parse::number).and_then(|count| u32::try_from(count).ok()),
+        }
+    }
 }
 
 /// All members of some cgroups.
@@ -33,11 +47,8 @@ pub struct Members {
     pub all: Vec<Member>,
     /// How many tasks of other pid namespaces there are; `None` where v1 alone was asked, which leaves them out of its lists.
     pub outside: Option<usize>,
-    /// Of whom nothing could be read, and why.
-    pub gaps: Vec<(Pid, Errno)>,
     /// The paths of the cgroups that were looked into.
     pub paths: Vec<Vec<u8>>,
-    index: HashMap<(Pid, Vec<u8>), usize>,
 }
 
 /// What is to be listed.
@@ -53,13 +64,11 @@ pub struct Options {
 ///
 /// # Errors
 /// Where a cgroup may not be looked into. One that goes meanwhile has no members.
-pub fn read(
-    cgroups: &Cgroups,
-    proc: &ProcRoot,
-    places: &[(usize, Vec<u8>)],
-    options: Options,
-) -> Result<Members, SysError> {
+pub fn read(cgroups: &Cgroups, places: &[(usize, Vec<u8>)], options: Options) -> Result<Members, SysError> {
     let mut members = Members::default();
+    // By pid and by the number of the path, which is the same in each hierarchy.
+    let mut index: HashMap<(u32, usize), usize> = HashMap::new();
+    let mut paths: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut outside: Vec<usize> = Vec::new();
     for (hierarchy, path) in places {
         let cgroup = Cgroup::open(cgroups, *hierarchy, path)?;
@@ -72,10 +81,19 @@ pub fn read(
                 Err(error) => return ControlFlow::Break(error),
             };
             zeros += listed.iter().filter(|pid| **pid == 0).count();
+            let next = paths.len();
+            let path = *paths.entry(one.path.clone()).or_insert(next);
             for pid in listed.into_iter().filter(|pid| *pid != 0) {
-                members.add(proc, Pid(pid), one);
+                let known = *index.entry((pid, path)).or_insert(members.all.len());
+                match members.all.get_mut(known) {
+                    Some(known) => known.hierarchies.push(one.hierarchy),
+                    None => members.all.push(Member {
+                        pid: Pid(pid),
+                        path: one.path.clone(),
+                        hierarchies: vec![one.hierarchy],
+                    }),
+                }
             }
-            members.paths.push(one.path.clone());
             ControlFlow::Continue(())
         };
         let failed = match options.recursive {
@@ -89,40 +107,11 @@ pub fn read(
             outside.push(zeros);
         }
     }
-    members.index.clear();
+    members.paths = paths.into_keys().collect();
     members.paths.sort();
-    members.paths.dedup();
-    members.all.sort_by(|one, other| (one.process.pid, &one.path).cmp(&(other.process.pid, &other.path)));
+    members.all.sort_by(|one, other| (one.pid, &one.path).cmp(&(other.pid, &other.path)));
     members.outside = outside.into_iter().max();
     Ok(members)
-}
-
-impl Members {
-    fn add(&mut self, proc: &ProcRoot, pid: Pid, cgroup: &Cgroup<'_>) {
-        if let Some(&known) = self.index.get(&(pid, cgroup.path.clone())) {
-            self.all[known].hierarchies.push(cgroup.hierarchy);
-            return;
-        }
-        let read = proc.process(pid).and_then(|process| Ok((process.read_all(c"status", 1 << 16)?, process)));
-        let (status, process) = match read {
-            Ok(read) => read,
-            Err(errno) if is_gone(errno) => return,
-            Err(errno) => {
-                if !self.gaps.contains(&(pid, errno)) {
-                    self.gaps.push((pid, errno));
-                }
-                return;
-            }
-        };
-        self.index.insert((pid, cgroup.path.clone()), self.all.len());
-        self.all.push(Member {
-            nspids: crate::proc::parse::numbers(&status).map_or_else(Vec::new, |numbers| numbers.nspid),
-            nthreads: field(&status, b"Threads:").and_then(parse::number).and_then(|count| u32::try_from(count).ok()),
-            process,
-            path: cgroup.path.clone(),
-            hierarchies: vec![cgroup.hierarchy],
-        });
-    }
 }
 
 /// Returns what follows a key. The name of the process stands in the first line with newlines escaped, so no other line is its.

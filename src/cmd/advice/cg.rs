@@ -3,9 +3,8 @@
 use crate::cgroup::Home;
 use crate::cgroup::at::parent_path;
 use crate::cgroup::change::{Cause, ChangeError, Intent};
-use crate::cgroup::members::Members;
+use crate::model::Pid;
 use crate::render::text::sanitize;
-use crate::sys::errno_name;
 
 /// Returns what to do about a change that was refused, where the cause is known.
 pub(super) fn hint(error: &ChangeError, root: bool) -> Option<String> {
@@ -146,19 +145,19 @@ pub(super) fn quoted(path: &[u8]) -> String {
 }
 
 /// Says what was not listed of the members of a cgroup.
-pub fn members_notes(members: &Members) -> Vec<String> {
+pub fn members_notes(outside: Option<usize>, gaps: &[(Pid, &'static str)]) -> Vec<String> {
     let mut notes = Vec::new();
     let count =
         |number: usize, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}es") };
-    if let Some(outside) = members.outside.filter(|outside| *outside > 0) {
+    if let Some(outside) = outside.filter(|outside| *outside > 0) {
         notes.push(format!("{} of other pid namespaces not listed: they have no pid here", count(outside, "process")));
     }
-    if let Some((pid, errno)) = members.gaps.first() {
-        let who = match members.gaps.len() {
+    if let Some((pid, errno)) = gaps.first() {
+        let who = match gaps.len() {
             1 => format!("process {pid}"),
             more => count(more, "process"),
         };
-        notes.push(format!("could not read {who} ({}); --json has the list in .gaps", errno_name(*errno)));
+        notes.push(format!("could not read {who} ({errno}); --json has the list in .gaps"));
     }
     notes
 }
@@ -167,7 +166,6 @@ pub fn members_notes(members: &Members) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::model::cgroup::{Controller, Version};
-    use crate::sys::Errno;
 
     fn error(intent: Intent, path: &str, cause: Cause) -> ChangeError {
         ChangeError { intent, path: path.into(), cause: Box::new(cause), error: None, done: Vec::new() }
@@ -315,12 +313,9 @@ mod tests {
 
     #[test]
     fn who_is_not_listed_is_counted() {
-        let mut members = Members::default();
-        assert_eq!(members_notes(&members), Vec::<String>::new());
-        members.outside = Some(1);
-        members.gaps = vec![(crate::model::Pid(7), Errno::EACCES)];
+        assert_eq!(members_notes(Some(0), &[]), Vec::<String>::new());
         assert_eq!(
-            members_notes(&members),
+            members_notes(Some(1), &[(Pid(7), "EACCES")]),
             [
                 "1 process of other pid namespaces not listed: they have no pid here",
                 "could not read process 7 (EACCES); --json has the list in .gaps"

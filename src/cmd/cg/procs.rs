@@ -3,13 +3,14 @@
 use clap::Args;
 
 use super::{Opened, TargetArgs};
-use crate::cgroup::members::{self, Options};
+use crate::cgroup::members::{self, Facts, Options};
 use crate::cmd::{Exit, Global, advice, ui, ui::Ui};
-use crate::model::Details;
-use crate::proc::Users;
+use crate::model::{Details, Pid};
+use crate::proc::{ProcRoot, Users, is_gone};
 use crate::render::cg::procs::Procs;
-use crate::scan::describe;
+use crate::scan::{describe, shared};
 use crate::select::{TargetError, cgroup::Chosen};
+use crate::sys::{Errno, errno_name};
 
 /// List the processes in a cgroup
 ///
@@ -55,15 +56,27 @@ pub(super) fn run(args: &ProcsArgs, global: &Global, ui: &Ui) -> anyhow::Result<
         places.retain(|(_, path)| path != b"/");
     }
     let options = Options { threads: args.threads, recursive: args.recursive };
-    let members = members::read(&opened.cgroups, &opened.proc, &places, options).map_err(|error| {
+    let members = members::read(&opened.cgroups, &places, options).map_err(|error| {
         let path = places.first().map(|(_, path)| path.clone()).unwrap_or_default();
         TargetError::NoCgroup(path, error)
     })?;
-    let details: Vec<Option<Details>> =
-        members.all.iter().map(|member| describe::of_process(&member.process, None)).collect();
+    let mut gaps: Vec<(Pid, &'static str)> = Vec::new();
+    let found = shared(&members.all, BATCH, |member| look(&opened.proc, member.pid));
+    let described = found.into_iter().zip(&members.all).map(|(found, member)| {
+        found.map_err(|errno| gaps.extend((!is_gone(errno)).then(|| (member.pid, errno_name(errno))))).ok()
+    });
+    let described: Vec<Option<(Facts, Details)>> = described.collect();
+    gaps.dedup();
     let users = Users::read(std::path::Path::new("/etc/passwd"));
     let hierarchies = places.iter().map(|(hierarchy, _)| *hierarchy).collect();
-    let view = Procs { cgroups: &opened.cgroups, members: &members, details: &details, users: &users, hierarchies };
+    let view = Procs {
+        cgroups: &opened.cgroups,
+        members: &members,
+        described: &described,
+        gaps: &gaps,
+        users: &users,
+        hierarchies,
+    };
     if args.json {
         ui.stdout(|to| view.json(to))?;
         return Ok(Exit::Done);
@@ -73,8 +86,21 @@ pub(super) fn run(args: &ProcsArgs, global: &Global, ui: &Ui) -> anyhow::Result<
     if !left_out.is_empty() {
         ui::note(&format!("no room for {}; -u does not cut", left_out.join(" ")));
     }
-    for note in advice::members_notes(&members) {
+    for note in advice::members_notes(members.outside, &gaps) {
         ui::note(&note);
     }
     Ok(Exit::Done)
+}
+
+/// So many processes are worth a thread.
+const BATCH: usize = 32;
+
+/// Reads what is shown of a process. Two files have it all; only one without arguments has to be asked for its name, too.
+fn look(proc: &ProcRoot, pid: Pid) -> Result<(Facts, Details), Errno> {
+    let process = proc.process(pid)?;
+    let status = process.read_record(c"status", 1 << 16)?;
+    let arguments = process.read_record(c"cmdline", describe::MOST_COMMAND_BYTES)?;
+    let mut buffer = [0; 1024];
+    let name = if arguments.iter().all(|&byte| byte == 0) { process.stat(&mut buffer)?.comm } else { &[] };
+    Ok((Facts::of(&status), describe::of_texts(name, &status, &[], arguments)))
 }

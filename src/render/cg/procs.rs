@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{HierarchyJson, hierarchy_name};
 use crate::cgroup::Cgroups;
-use crate::cgroup::members::{Member, Members};
-use crate::model::Details;
+use crate::cgroup::members::{Facts, Member, Members};
+use crate::model::{Details, Pid};
 use crate::proc::Users;
 use crate::render::json::{self, Text};
 use crate::render::style::Style;
@@ -20,8 +20,10 @@ pub struct Procs<'a> {
     pub cgroups: &'a Cgroups,
     /// The members.
     pub members: &'a Members,
-    /// What was read of each; `None` where it has gone.
-    pub details: &'a [Option<Details>],
+    /// What was read of each; `None` where it has gone, or may not be looked at.
+    pub described: &'a [Option<(Facts, Details)>],
+    /// Of whom nothing could be read, and why.
+    pub gaps: &'a [(Pid, &'static str)],
     /// The names of users.
     pub users: &'a Users,
     /// The hierarchies that were looked into.
@@ -30,8 +32,9 @@ pub struct Procs<'a> {
 
 impl Procs<'_> {
     /// Goes through those that are still there.
-    fn rows(&self) -> impl Iterator<Item = (&Member, &Details)> {
-        self.members.all.iter().zip(self.details).filter_map(|(member, details)| Some((member, details.as_ref()?)))
+    fn rows(&self) -> impl Iterator<Item = (&Member, &Facts, &Details)> {
+        let all = self.members.all.iter().zip(self.described);
+        all.filter_map(|(member, described)| described.as_ref().map(|(facts, details)| (member, facts, details)))
     }
 
     /// Prints it for a person, and returns the columns that there was no room for.
@@ -61,11 +64,11 @@ impl Procs<'_> {
             heads.push(Head::text("HIERARCHIES").flexible());
         }
         heads.push(Head::text("COMMAND").flexible());
-        let lines = self.rows().map(|(member, details)| {
+        let lines = self.rows().map(|(member, facts, details)| {
             let plain = |text: String| Cell::new(text, Style::Plain);
-            let mut line = vec![plain(member.process.pid.to_string()), plain(nspids(member))];
+            let mut line = vec![plain(member.pid.to_string()), plain(nspids(facts))];
             if !threads {
-                line.push(plain(member.nthreads.map_or_else(|| "-".to_owned(), |count| count.to_string())));
+                line.push(plain(facts.nthreads.map_or_else(|| "-".to_owned(), |count| count.to_string())));
             }
             let user = details.uid.map_or_else(
                 || "-".to_owned(),
@@ -106,17 +109,17 @@ impl Procs<'_> {
     /// What the writer says.
     pub fn json(&self, to: &mut dyn Write) -> io::Result<()> {
         let path = |path| Text { key: "path", raw_key: "path_raw", bytes: Some(path) };
-        let procs = self.rows().map(|(member, details)| ProcJson {
-            pid: member.process.pid.0,
-            nspids: &member.nspids,
-            nthreads: member.nthreads,
+        let procs = self.rows().map(|(member, facts, details)| ProcJson {
+            pid: member.pid.0,
+            nspids: &facts.nspids,
+            nthreads: facts.nthreads,
             uid: details.uid.map(|uid| uid.0),
             user: details.uid.and_then(|uid| self.users.name(uid)),
             command: Text { key: "command", raw_key: "command_raw", bytes: details.command.as_deref() },
             path: path(&member.path),
             hierarchies: member.hierarchies.iter().map(|&index| self.cgroups.hierarchies[index].hierarchy.id).collect(),
         });
-        let gaps = self.members.gaps.iter().map(|(pid, errno)| GapJson { pid: pid.0, errno: format!("{errno:?}") });
+        let gaps = self.gaps.iter().map(|&(pid, errno)| GapJson { pid: pid.0, errno });
         let document = ProcsDocument {
             schema: "nsx.cg.procs/1",
             hierarchies: HierarchyJson::all(self.cgroups),
@@ -130,8 +133,8 @@ impl Procs<'_> {
 }
 
 /// Shows by which pids a process is known, from the outside in: `4242 > 7 > 1`.
-fn nspids(member: &Member) -> String {
-    let all = member.nspids.iter().map(u32::to_string).collect::<Vec<_>>();
+fn nspids(facts: &Facts) -> String {
+    let all = facts.nspids.iter().map(u32::to_string).collect::<Vec<_>>();
     if all.is_empty() { "-".to_owned() } else { all.join(" > ") }
 }
 
@@ -162,5 +165,5 @@ struct ProcJson<'a> {
 #[derive(Serialize)]
 struct GapJson {
     pid: u32,
-    errno: String,
+    errno: &'static str,
 }
