@@ -139,6 +139,8 @@ pub enum Call {
     },
     /// No call: a program goes on elsewhere, or keeps something.
     Step(&'static str),
+    /// bpf(2) with a command.
+    Bpf(&'static str),
     /// pidfd_open(2) of a process.
     PidfdOpen(u32),
     /// pidfd_getfd(2) of a descriptor.
@@ -229,6 +231,7 @@ impl fmt::Display for Call {
             Call::Exit => write!(f, "exit_group"),
             Call::Build { name, args } => write!(f, "{name}({args})"),
             Call::Step(what) => write!(f, "{what}"),
+            Call::Bpf(command) => write!(f, "bpf({command})"),
             Call::PidfdOpen(pid) => write!(f, "pidfd_open({pid})"),
             Call::PidfdGetfd(fd) => write!(f, "pidfd_getfd({fd})"),
             Call::Listmount(id) => write!(f, "listmount(mnt_ns_id={id})"),

@@ -7,12 +7,14 @@
 #![allow(unsafe_code)]
 
 pub mod aside;
+pub mod bpf;
 pub mod calls;
 pub mod cgroupfs;
 pub mod cred;
 pub mod dir;
 pub mod error;
 pub mod inside;
+pub mod kcmp;
 pub mod kmsg;
 pub mod message;
 pub mod mount;

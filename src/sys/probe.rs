@@ -57,6 +57,8 @@ pub static NSFS_HANDLES: Feature = Feature::new(&[Errno::ENOSYS, Errno::EBADF, E
 pub static LISTMOUNT: Feature = Feature::new(&[Errno::ENOSYS, Errno::EINVAL, Errno::E2BIG]);
 /// pidfd_open(2) and pidfd_getfd(2), Linux 5.3 and 5.6.
 pub static PIDFD_GETFD: Feature = Feature::new(&[Errno::ENOSYS]);
+/// kcmp(2), Linux 3.5, if it was built in.
+pub static KCMP: Feature = Feature::new(&[Errno::ENOSYS]);
 /// `SO_NETNS_COOKIE`, Linux 5.14.
 pub static NETNS_COOKIE: Feature = Feature::new(&[Errno::ENOPROTOOPT]);
 
