@@ -729,7 +729,7 @@ _nsx() {
             return 0
             ;;
         nsx__subcmd__ls)
-            opts="-t -p -P -T -o -n -u -J -h -V --type --task --unoccupied --where --tree --output --columns --sort --threads --no-headings --no-truncate --json --members --color --proc-root --help --version"
+            opts="-t -p -P -T -o -v -n -u -J -h -V --type --task --unoccupied --where --tree --output --columns --sort --threads --backend --verbose --no-headings --no-truncate --json --members --color --proc-root --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -773,6 +773,10 @@ _nsx() {
                     ;;
                 --sort)
                     COMPREPLY=($(compgen -W "NS TYPE NPROCS NTHREADS PID PPID USER UID PNS ONS OUID ID NETNSID STARTED HELD CONTAINER CGROUP NSFS PATH COMMAND" -- "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto proc bpf" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -875,7 +879,7 @@ _nsx() {
             return 0
             ;;
         nsx__subcmd__ps)
-            opts="-T -o -q -n -u -J -h -V --tree --where --output --columns --sort --quiet --no-headings --no-truncate --json --color --proc-root --help --version"
+            opts="-T -o -q -v -n -u -J -h -V --tree --where --output --columns --sort --quiet --backend --verbose --no-headings --no-truncate --json --color --proc-root --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -895,6 +899,10 @@ _nsx() {
                     ;;
                 --sort)
                     COMPREPLY=($(compgen -W "NAME ENGINE ID PID STATE UPTIME STARTED NPROCS MEM LIMIT CPU CPUS IP IPS IMAGE POD LABELS USER UID INSIDE MNT NET PIDNS USERNS CGROUP COMMAND" -- "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto proc bpf" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -1216,8 +1224,8 @@ _nsx_takes() {
 _nsx_has_value() {
     case $1 in
         ,--color|,--proc-root) ;;
-        ls,-t|ls,--type|ls,-p|ls,--task|ls,--where|ls,-o|ls,--output|ls,--sort|ls,--color|ls,--proc-root) ;;
-        ps,--where|ps,-o|ps,--output|ps,--sort|ps,--color|ps,--proc-root) ;;
+        ls,-t|ls,--type|ls,-p|ls,--task|ls,--where|ls,-o|ls,--output|ls,--sort|ls,--backend|ls,--color|ls,--proc-root) ;;
+        ps,--where|ps,-o|ps,--output|ps,--sort|ps,--backend|ps,--color|ps,--proc-root) ;;
         inspect,--color|inspect,--proc-root) ;;
         enter,-t|enter,--target|enter,-N|enter,--net-socket|enter,-S|enter,--setuid|enter,-G|enter,--setgid|enter,--caps|enter,-W|enter,--wdns|enter,--timeout|enter,--keep-fd|enter,--status-fd|enter,--color|enter,--proc-root) ;;
         net,--where|net,-o|net,--output|net,--sort|net,--color|net,--proc-root) ;;

@@ -66,6 +66,9 @@ CGROUP\t'cgroup of the leader'
 NSFS\t'where it is bind-mounted'
 PATH\t'a file to open it by'
 COMMAND\t'command line of the leader'"
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -l backend -d 'How to look at processes' -r -f -a "auto\t'BPF where it may be used and is faster, else /proc'
+proc\t'read /proc'
+bpf\t'BPF; /proc where it may not be used'"
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Always'
 never\t'Never'"
@@ -73,6 +76,7 @@ complete -c nsx -n "__fish_nsx_using_subcommand ls" -l proc-root -d 'Read this d
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s P -l unoccupied -d 'Only namespaces without a process'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l columns -d 'List the columns that there are'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -l threads -d 'Count threads, too: adds the column NTHREADS'
+complete -c nsx -n "__fish_nsx_using_subcommand ls" -s v -l verbose -d 'Say on standard error how processes were looked at'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s n -l no-headings -d 'Print no headings'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
 complete -c nsx -n "__fish_nsx_using_subcommand ls" -s J -l json -d 'Print JSON (schema nsx.ls/1)'
@@ -133,6 +137,9 @@ PIDNS\t'its pid namespace'
 USERNS\t'its user namespace'
 CGROUP\t'cgroup of its first process'
 COMMAND\t'command line of its first process'"
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -l backend -d 'How to look at processes' -r -f -a "auto\t'BPF where it may be used and is faster, else /proc'
+proc\t'read /proc'
+bpf\t'BPF; /proc where it may not be used'"
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Always'
 never\t'Never'"
@@ -140,6 +147,7 @@ complete -c nsx -n "__fish_nsx_using_subcommand ps" -l proc-root -d 'Read this d
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -s T -l tree -d 'Draw what was made in a sandbox below it'
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -l columns -d 'List the columns that there are'
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -s q -l quiet -d 'Print only what `enter -t` and other commands take: names, else pids, a line each'
+complete -c nsx -n "__fish_nsx_using_subcommand ps" -s v -l verbose -d 'Say on standard error how processes were looked at'
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -s n -l no-headings -d 'Print no headings'
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -s u -l no-truncate -d 'Do not cut lines to the width of the terminal'
 complete -c nsx -n "__fish_nsx_using_subcommand ps" -s J -l json -d 'Print JSON (schema nsx.ps/1)'
@@ -606,8 +614,8 @@ function __fish_nsx_behind
     test $count $argv[1] $argv[2]
 end
 
-complete -c nsx -n "__fish_nsx_using_subcommand ls; and __fish_nsx_behind -ge 2 -t --type -p --task --where -o --output --sort --color --proc-root" -x -a "(__fish_nsx_names targets)"
-complete -c nsx -n "__fish_nsx_using_subcommand ps; and __fish_nsx_behind -ge 2 --where -o --output --sort --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand ls; and __fish_nsx_behind -ge 2 -t --type -p --task --where -o --output --sort --backend --color --proc-root" -x -a "(__fish_nsx_names targets)"
+complete -c nsx -n "__fish_nsx_using_subcommand ps; and __fish_nsx_behind -ge 2 --where -o --output --sort --backend --color --proc-root" -x -a "(__fish_nsx_names targets)"
 complete -c nsx -n "__fish_nsx_using_subcommand inspect; and __fish_nsx_behind -ge 2 --color --proc-root" -x -a "(__fish_nsx_names targets)"
 complete -c nsx -n "__fish_nsx_using_subcommand net; and __fish_nsx_behind -ge 2 --where -o --output --sort --color --proc-root" -x -a "(__fish_nsx_names targets)"
 complete -c nsx -n "__fish_nsx_using_subcommand kill; and __fish_nsx_behind -ge 2 -t --time --color --proc-root" -x -a "(__fish_nsx_names sandboxes)"

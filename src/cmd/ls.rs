@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 
+use super::backend::BackendArgs;
 use super::table::{SortValue, chosen, list_columns};
 use super::value::{ColumnWord, SortKey, column_word, expression, ls_columns, sort_key};
 use super::{Exit, Global, UsageError, advice, ui, ui::Ui};
@@ -74,6 +75,10 @@ pub struct LsArgs {
     #[arg(long)]
     pub threads: bool,
 
+    /// By which way processes are looked at
+    #[command(flatten)]
+    pub backend: BackendArgs,
+
     /// Print no headings
     #[arg(short = 'n', long, alias = "noheadings")]
     pub no_headings: bool,
@@ -107,6 +112,7 @@ pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let root = ProcRoot::open(&global.proc_root).context("cannot list processes")?;
+    args.backend.prefer();
     if !root.is_live() && global.proc_root == std::path::Path::new("/proc") {
         return Err(advice::NoProc { path: global.proc_root.clone() }.into());
     }
@@ -117,7 +123,7 @@ pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
     let scanned = if members { KindSet::ALL } else { kinds };
     let mut snapshot = ui
         .with_progress("reading processes", |progress| {
-            scan::scan(&root, &ScanOptions { kinds: scanned, workers: None, progress: Some(progress) })
+            scan::scan(&root, &ScanOptions { kinds: scanned, ..args.backend.options(progress) })
         })
         .context("cannot list processes")?;
     asked.check(&snapshot)?;
@@ -151,6 +157,7 @@ pub fn run(args: &LsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         let rows = chosen.map(|namespace| Row { view: &view, namespace, holder: None }).collect();
         args.print(&view, rows, members, false, ui)?;
     }
+    args.backend.note(snapshot.backend);
     if let Some(note) = advice::gaps_note(&snapshot.gaps) {
         ui::note(&note);
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+pub mod backend;
 pub mod cg;
 pub mod enter;
 pub mod exit;
@@ -112,10 +113,12 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
         enter::with_equals(Alone::<enter::EnterArgs>::command, &mut arguments[2..]);
     }
     if let Some(Alone { global, args }) = Alone::parse_quickly("enter", &arguments) {
+        backend::prefer_by_environment()?;
         let ui = Ui::new(global.color);
         return enter::run(&args, &global, &ui);
     }
     if let Some(Alone { global, args }) = Alone::parse_quickly("run", &arguments) {
+        backend::prefer_by_environment()?;
         let ui = Ui::new(global.color);
         return run::run(&args, &global, &ui);
     }
@@ -128,6 +131,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>) -> anyhow::Resul
             return Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done });
         }
     };
+    backend::prefer_by_environment()?;
     let ui = Ui::new(cli.global.color);
     match cli.command {
         Command::Ls(args) => ls::run(&args, &cli.global, &ui),

@@ -140,7 +140,11 @@ pub fn run(args: &NetArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         .with_progress("reading processes", |progress| {
             // By those of pids it is known which containers there are.
             let kinds = KindSet::NONE.with(NsKind::Net).with(NsKind::Pid);
-            scan::scan_open(&root, &ScanOptions { kinds, workers: None, progress: Some(progress) }, NsKind::Net)
+            scan::scan_open(
+                &root,
+                &ScanOptions { kinds, progress: Some(progress), ..ScanOptions::default() },
+                NsKind::Net,
+            )
         })
         .context("cannot list processes")?;
     check(&among, &snapshot)?;

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 
+use super::backend::BackendArgs;
 use super::table::{SortValue, chosen, list_columns};
 use super::value::{ColumnWord, Names, SortKey, column_word, expression_of, sort_key};
 use super::{Exit, Global, advice, ui, ui::Ui};
@@ -13,7 +14,7 @@ use crate::render::text::width;
 use crate::render::{Cell, Style, Table, json::columns};
 use crate::sandbox::Catalog;
 use crate::sandbox::usage::{Meter, State, Usage};
-use crate::scan;
+use crate::scan::{self, ScanOptions};
 use crate::select::sandboxes::place_of;
 use crate::select::tree::forest;
 use crate::select::{Expr, Target, TreeLine, Value};
@@ -58,6 +59,9 @@ pub struct PsArgs {
     #[arg(short = 'q', long, conflicts_with_all = ["tree", "output", "json"])]
     quiet: bool,
 
+    #[command(flatten)]
+    backend: BackendArgs,
+
     /// Print no headings
     #[arg(short = 'n', long, alias = "noheadings")]
     no_headings: bool,
@@ -89,15 +93,19 @@ pub fn run(args: &PsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let proc = ProcRoot::open(&global.proc_root).context("cannot list processes")?;
+    args.backend.prefer();
     if !proc.is_live() && global.proc_root == std::path::Path::new("/proc") {
         return Err(advice::NoProc { path: global.proc_root.clone() }.into());
     }
     let kinds = KindSet::NONE.with(NsKind::Mnt).with(NsKind::Pid);
-    let (processes, gaps) = ui
-        .with_progress("reading processes", |progress| scan::processes(&proc, kinds, Some(progress)))
+    let found = ui
+        .with_progress("reading processes", |progress| {
+            scan::processes(&proc, &ScanOptions { kinds, ..args.backend.options(progress) })
+        })
         .context("cannot list processes")?;
-    let mut catalog = Catalog::of(&proc, &processes);
-    catalog.gaps = gaps;
+    args.backend.note(found.backend);
+    let mut catalog = Catalog::of(&proc, &found.processes);
+    catalog.gaps = found.gaps;
     let mut shown: Vec<usize> = (0..catalog.sandboxes.len()).collect();
     if !args.targets.is_empty() {
         let chosen =
@@ -125,7 +133,7 @@ pub fn run(args: &PsArgs, global: &Global, ui: &Ui) -> anyhow::Result<Exit> {
         rows.sort_by_cached_key(|row| SortValue((COLUMNS[column].value)(row), descending));
     }
     if args.json {
-        ui.stdout(|to| json(&rows, &all, to))?;
+        ui.stdout(|to| json(&rows, &all, found.backend, to))?;
     } else if args.quiet {
         return quiet(&catalog, &rows.iter().map(|row| row.place).collect::<Vec<_>>(), ui);
     } else {

@@ -24,4 +24,4 @@ pub use isolation::Isolation;
 pub use kind::{KindSet, NsKind};
 pub use namespace::{Holder, HolderKind, Namespace, NetnsId};
 pub use process::{Comm, Details, ForChildren, NsArray, Process, Thread};
-pub use snapshot::{Observations, Relations, Snapshot};
+pub use snapshot::{Backend, Observations, Relations, Snapshot};

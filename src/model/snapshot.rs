@@ -11,6 +11,26 @@ use super::kind::NsKind;
 use super::namespace::{Holder, HolderKind, Namespace, NetnsId};
 use super::process::{Details, ForChildren, NsArray, Process, Thread};
 
+/// What has brought home the processes and threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// A walk over `/proc`.
+    #[default]
+    Proc,
+    /// A BPF iterator over all tasks.
+    Bpf,
+}
+
+impl Backend {
+    /// Returns the word that options and JSON use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Backend::Proc => "proc",
+            Backend::Bpf => "bpf",
+        }
+    }
+}
+
 /// What a namespace answered when it was asked about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Relations {
@@ -47,6 +67,8 @@ pub struct Observations {
     pub own: NsArray,
     /// What could not be seen.
     pub gaps: Gaps,
+    /// What has brought home most of it.
+    pub backend: Backend,
 }
 
 /// All namespaces of a host at one moment, linked to each other and to the processes in them.
@@ -62,6 +84,8 @@ pub struct Snapshot {
     pub gaps: Vec<Gap>,
     /// The pid namespace in which the pids of this snapshot have their meaning.
     pub pid_ns: Option<NsId>,
+    /// What has brought home most of it.
+    pub backend: Backend,
     /// Details of the processes that are to be shown; filled by `scan::describe`.
     pub details: HashMap<Pid, Details>,
     by_id: HashMap<NsId, usize>,
@@ -153,6 +177,7 @@ impl Snapshot {
         let by_id = namespaces.iter().enumerate().map(|(index, namespace)| (namespace.id, index)).collect();
         Snapshot {
             pid_ns: observations.own[NsKind::Pid.index()],
+            backend: observations.backend,
             namespaces,
             processes,
             threads,

@@ -196,6 +196,7 @@ impl<'a> GapJson<'a> {
 #[derive(Serialize)]
 struct LsJson<'a> {
     schema: &'a str,
+    backend: &'static str,
     pid_ns: Option<u32>,
     namespaces: Vec<NamespaceJson<'a>>,
     gaps: Vec<GapJson<'a>>,
@@ -208,6 +209,7 @@ struct LsJson<'a> {
 pub fn ls(view: &View<'_>, rows: &[Row<'_>], members: bool, to: &mut dyn Write) -> io::Result<()> {
     let document = LsJson {
         schema: "nsx.ls/1",
+        backend: view.snapshot.backend.name(),
         pid_ns: view.snapshot.pid_ns.map(|id| id.inode()),
         namespaces: rows.iter().map(|&row| NamespaceJson { row, members }).collect(),
         gaps: GapJson::all(&view.snapshot.gaps),

@@ -11,7 +11,7 @@ use super::json::{self, GapJson, Text};
 use super::table::{Align, Head};
 use super::text::sanitize;
 use crate::model::cgroup::{Limit, Unit};
-use crate::model::{Details, NsKind};
+use crate::model::{Backend, Details, NsKind};
 use crate::proc::Users;
 use crate::sandbox::usage::Usage;
 use crate::sandbox::{Catalog, Sandbox};
@@ -259,6 +259,7 @@ fn short_time(seconds: u64) -> String {
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
+    backend: &'static str,
     sandboxes: Vec<SandboxJson<'a>>,
     gaps: Vec<GapJson<'a>>,
 }
@@ -306,9 +307,10 @@ struct PodJson<'a> {
 ///
 /// # Errors
 /// What the writer says.
-pub fn json(rows: &[Row<'_>], all: &Sandboxes<'_>, to: &mut dyn Write) -> io::Result<()> {
+pub fn json(rows: &[Row<'_>], all: &Sandboxes<'_>, backend: Backend, to: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema: "nsx.ps/1",
+        backend: backend.name(),
         sandboxes: rows.iter().map(one).collect(),
         gaps: GapJson::all(&all.catalog.gaps),
     };

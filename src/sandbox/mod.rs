@@ -30,7 +30,7 @@ use crate::engine::identify::{self, Claim, identify};
 use crate::engine::record::Pod;
 use crate::model::{Container, Details, Gap, KindSet, NsArray, NsKind, Pid, Process, Uid};
 use crate::proc::ProcRoot;
-use crate::scan;
+use crate::scan::{self, ScanOptions};
 use crate::sys::SysError;
 
 /// A sandbox on this host.
@@ -114,8 +114,8 @@ impl Catalog {
     /// As [`Catalog::find`].
     pub fn find_for(proc: &ProcRoot, extent: &Extent) -> Result<Catalog, SysError> {
         let kinds = KindSet::NONE.with(NsKind::Mnt).with(NsKind::Pid);
-        let (processes, gaps) = scan::processes(proc, kinds, None)?;
-        Ok(Catalog { gaps, ..Catalog::of_for(proc, &processes, extent) })
+        let found = scan::processes(proc, &ScanOptions { kinds, ..ScanOptions::default() })?;
+        Ok(Catalog { gaps: found.gaps, ..Catalog::of_for(proc, &found.processes, extent) })
     }
 
     /// As [`Catalog::find`], where the processes are known: by pid, with their mount and pid namespaces.

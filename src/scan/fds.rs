@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::tasks::Walker;
 use super::{add_holder, note};
+use crate::model::gap::GapOf;
 use crate::model::id::parse_decimal;
-use crate::model::{GapWhat, Holder, HolderKind, KindSet, NsId, NsName, Pid, Process};
+use crate::model::{GapWhat, Holder, HolderKind, KindSet, NsId, NsKind, NsName, Pid, Process, Tid};
 use crate::proc::{ProcPid, ProcRoot, is_gone, parse};
 use crate::sys::dir::{self, ShortPath};
 use crate::sys::nsfs;
@@ -53,34 +54,47 @@ impl Nsfs {
 }
 
 pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process) {
+    scan_of(walker, directory, process, None);
+}
+
+/// As [`scan`], of a thread that has descriptors of its own.
+pub(super) fn scan_of(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process, tid: Option<Tid>) {
     // The caller's own descriptors are the work of this scan.
     if process.kernel || walker.own == Some(process.pid) {
         return;
     }
     let Walker { root, reader, found, sockets, kinds, nsfs, .. } = walker;
-    let own = process.ns[crate::model::NsKind::Net.index()];
+    let own = process.ns[NsKind::Net.index()];
     let first = found.holders.len();
-    let read = directory.open_dir(c"fd").and_then(|fds| {
+    let mut unasked = false;
+    let read = directory.open_dir(place(tid, "fd").as_c_str()).and_then(|fds| {
         reader.entries(fds.as_fd(), |link| {
             let mut buffer = [0; LONGEST];
             let Ok(text) = dir::readlink(fds.as_fd(), link, &mut buffer) else { return };
             let Some(fd) = parse_decimal(link.to_bytes()) else { return };
             let name = if let Some(inode) = text.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]")) {
-                sockets.extend(parse_decimal(inode).map(|inode| SocketFd { pid: process.pid, fd, inode, own }));
+                match parse_decimal(inode) {
+                    Some(inode) if tid.is_none() => sockets.push(SocketFd { pid: process.pid, fd, inode, own }),
+                    // Those of a thread alone cannot be asked by the pid of its process.
+                    _ => unasked = true,
+                }
                 return;
             } else if text.first() == Some(&b'/') {
                 nsfs.as_ref()
                     .filter(|nsfs| text == b"/" || nsfs.points.contains(text))
-                    .and_then(|nsfs| look(root, nsfs, directory, fds.as_fd(), link))
+                    .and_then(|nsfs| look(root, nsfs, directory, tid, fds.as_fd(), link))
             } else {
                 NsName::parse(text)
             };
             if let Some(name) = name.filter(|name| KindSet::contains(*kinds, name.kind)) {
-                let holder = Holder { pid: Some(process.pid), fd: Some(fd), ..Holder::new(HolderKind::Fd) };
+                let holder = Holder { pid: Some(process.pid), tid, fd: Some(fd), ..Holder::new(HolderKind::Fd) };
                 add_holder(&mut found.holders, first, name, holder);
             }
         })
     });
+    if unasked && kinds.contains(NsKind::Net) {
+        found.gaps.add(GapWhat::Sockets, GapOf::Process(process.pid), None);
+    }
     // The directory of a zombie belongs to root on older kernels, whoever's it is: there is nothing in it that could not be seen.
     if let Err(errno) = read
         && !is_gone(errno)
@@ -91,12 +105,27 @@ pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Proce
     }
 }
 
+/// Returns where a process, or one of its threads, has something.
+fn place(tid: Option<Tid>, name: &str) -> ShortPath {
+    match tid {
+        None => ShortPath::new().text(name),
+        Some(tid) => ShortPath::new().text("task/").number(tid.0).text("/").text(name),
+    }
+}
+
 /// Looks at a descriptor whose link is a path that a namespace could have.
-fn look(root: &ProcRoot, nsfs: &Nsfs, directory: &ProcPid, fds: BorrowedFd<'_>, link: &CStr) -> Option<NsName> {
+fn look(
+    root: &ProcRoot,
+    nsfs: &Nsfs,
+    directory: &ProcPid,
+    tid: Option<Tid>,
+    fds: BorrowedFd<'_>,
+    link: &CStr,
+) -> Option<NsName> {
     // fdinfo has the inode (Linux 5.14) and asks no file system; numbers of namespaces are large.
     let mut buffer = [0; 1024];
     let fd = parse_decimal(link.to_bytes())?;
-    let info = directory.read(ShortPath::new().text("fdinfo/").number(fd).as_c_str(), &mut buffer).ok()?;
+    let info = directory.read(place(tid, "fdinfo/").number(fd).as_c_str(), &mut buffer).ok()?;
     if parse::fdinfo_inode(info).is_some_and(|inode| inode < nsfs::LEAST_INODE) {
         return None;
     }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bpf;
 pub mod describe;
 mod fds;
 mod listns;
@@ -19,13 +20,17 @@ mod visit;
 
 use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use bpf::{Refused, iterator_program};
 pub use describe::describe;
 pub use shared::shared;
 
 use crate::model::gap::GapOf;
-use crate::model::{Gap, GapWhat, Holder, KindSet, NsId, NsKind, NsName, Observations, Pid, Process, Snapshot};
+use crate::model::{
+    Backend, Gap, GapWhat, Holder, KindSet, NsId, NsKind, NsName, Observations, Pid, Process, Snapshot,
+};
 use crate::proc::{ProcPid, ProcRoot, parse};
 use crate::sys::{SysError, errno_name, probe};
 use tasks::Walker;
@@ -65,6 +70,39 @@ impl Progress {
     }
 }
 
+/// Which backend brings home the processes, threads and descriptors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// What [`Choice::prefer`] was told; else BPF where it may be used and is faster, and `/proc` otherwise.
+    #[default]
+    Auto,
+    /// This one; `/proc` takes over where BPF may not be used.
+    Only(Backend),
+}
+
+/// What [`Choice::prefer`] was told: the place in [`Choice::ALL`].
+static PREFERRED: AtomicUsize = AtomicUsize::new(0);
+
+impl Choice {
+    /// All of them.
+    pub const ALL: [Choice; 3] = [Choice::Auto, Choice::Only(Backend::Proc), Choice::Only(Backend::Bpf)];
+
+    /// Says what is meant from now on, in the whole program, wherever nothing else is asked for: names of containers and numbers of
+    /// namespaces are looked up by way of all processes, too.
+    pub fn prefer(self) {
+        let place = Choice::ALL.iter().position(|choice| *choice == self).unwrap_or_default();
+        PREFERRED.store(place, Ordering::Relaxed);
+    }
+
+    /// Returns what is meant.
+    pub fn resolved(self) -> Choice {
+        match self {
+            Choice::Auto => Choice::ALL[PREFERRED.load(Ordering::Relaxed)],
+            only => only,
+        }
+    }
+}
+
 /// What to look for.
 #[derive(Debug)]
 pub struct ScanOptions<'a> {
@@ -75,11 +113,15 @@ pub struct ScanOptions<'a> {
     pub workers: Option<usize>,
     /// Where to tell how far it has come.
     pub progress: Option<&'a Progress>,
+    /// Which backend to use.
+    pub backend: Choice,
+    /// Where to tell why it was not BPF.
+    pub refused: Option<&'a OnceLock<Refused>>,
 }
 
 impl Default for ScanOptions<'_> {
     fn default() -> Self {
-        ScanOptions { kinds: KindSet::ALL, workers: None, progress: None }
+        ScanOptions { kinds: KindSet::ALL, workers: None, progress: None, backend: Choice::Auto, refused: None }
     }
 }
 
@@ -90,6 +132,13 @@ impl ScanOptions<'_> {
     /// bind-mounted in any mount namespace, so those are always needed.
     fn kinds_to_read(&self) -> KindSet {
         if self.kinds.contains(NsKind::User) { KindSet::ALL } else { self.kinds.with(NsKind::Mnt) }
+    }
+
+    fn note_refusal(&self, refused: Refused) {
+        if let Some(place) = self.refused {
+            // Only the first word counts.
+            let _ = place.set(refused);
+        }
     }
 }
 
@@ -161,22 +210,34 @@ fn finished(root: &ProcRoot, mut observations: Observations) -> Observations {
     observations
 }
 
-/// Reads the processes, each with the namespaces of these kinds that it is in, and nothing else: by pid, with what could not be seen.
+/// The processes of a host at one moment.
+#[derive(Debug, Default)]
+pub struct Processes {
+    /// The processes, by pid.
+    pub processes: Vec<Process>,
+    /// What could not be seen.
+    pub gaps: Vec<Gap>,
+    /// What has brought them home.
+    pub backend: Backend,
+}
+
+/// Reads the processes, each with the namespaces of `options.kinds` that it is in, and nothing else.
 ///
 /// # Errors
 /// As [`scan`].
-pub fn processes(
-    root: &ProcRoot,
-    kinds: KindSet,
-    progress: Option<&Progress>,
-) -> Result<(Vec<Process>, Vec<Gap>), SysError> {
-    let options = ScanOptions { kinds, workers: None, progress };
-    let (mut observations, _) = tasks::walk_for(root, &options, kinds, false)?;
+pub fn processes(root: &ProcRoot, options: &ScanOptions<'_>) -> Result<Processes, SysError> {
+    let mut observations = match bpf::processes(root, options) {
+        Ok(found) => Observations { backend: Backend::Bpf, ..found },
+        Err(refused) => {
+            options.note_refusal(refused);
+            tasks::walk_for(root, options, options.kinds, false)?.0
+        }
+    };
     note_hidden_processes(root, &mut observations);
     let mut processes = observations.processes;
     processes.sort_unstable_by_key(|process| process.pid);
     processes.dedup_by_key(|process| process.pid);
-    Ok((processes, observations.gaps.into_vec()))
+    Ok(Processes { processes, gaps: observations.gaps.into_vec(), backend: observations.backend })
 }
 
 /// Finds the namespace with this inode, whatever holds it, and opens it. `None` where there is none that may be opened.
@@ -210,7 +271,18 @@ fn first_pass<'a>(
     seen: Option<&mut Vec<(Pid, u32, u64)>>,
 ) -> Result<Visitor<'a>, SysError> {
     let kinds = options.kinds_to_read();
-    let (mut observations, sockets) = tasks::walk(root, options)?;
+    let by_bpf = match &seen {
+        None => bpf::walk(root, options, kinds),
+        // It tells of those processes only that have any elsewhere.
+        Some(_) => Err(Refused::NotAsked),
+    };
+    let (mut observations, sockets) = match by_bpf {
+        Ok((found, sockets)) => (Observations { backend: Backend::Bpf, ..found }, sockets),
+        Err(refused) => {
+            options.note_refusal(refused);
+            tasks::walk(root, options)?
+        }
+    };
     if let Some(seen) = seen {
         seen.extend(sockets.iter().map(|socket| (socket.pid, socket.fd, socket.inode)));
     }
@@ -220,6 +292,7 @@ fn first_pass<'a>(
         observations.own = own;
     }
     observations.initial = initial_by_kthreadd(&observations.processes);
+    // BPF sees them, but what they hold is opened by way of `/proc`.
     note_hidden_processes(root, &mut observations);
 
     Ok(Visitor::new(root, kinds, observations, kept))

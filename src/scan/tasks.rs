@@ -5,8 +5,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fds::{Nsfs, SocketFd};
-use super::{PER_PROCESS, Progress, ScanOptions, note};
+use super::bpf::Keeper;
+use super::fds::{self, Nsfs, SocketFd};
+use super::{PER_PROCESS, ScanOptions, note};
 use crate::model::{Comm, ForChildren, GapWhat, KindSet, NsArray, NsKind, NsName, Observations, Pid, Process, Tid};
 use crate::proc::root::{for_children_name, read_ns_link, read_ns_links};
 use crate::proc::{ProcPid, ProcRoot, is_gone};
@@ -51,10 +52,49 @@ pub(super) fn walk_for(
     whole: bool,
 ) -> Result<(Observations, Vec<SocketFd>), SysError> {
     let pids = root.pids(&mut DirReader::new(64))?;
+    Ok(share_out(root, options, kinds, whole, &pids, |walker, &pid| walker.visit(pid)))
+}
+
+/// Looks at the descriptors of these processes, and of those of their threads that have some of their own. Adds what holds a namespace to
+/// what was found, and returns the sockets that are still to be asked.
+pub(super) fn walk_fds(
+    root: &ProcRoot,
+    options: &ScanOptions<'_>,
+    kinds: KindSet,
+    found: &mut Observations,
+    keepers: &[Keeper],
+) -> Vec<SocketFd> {
+    let processes = &found.processes;
+    let (more, sockets) = share_out(root, options, kinds, true, keepers, |walker, keeper| {
+        let process = &processes[keeper.process];
+        let directory = match root.process(process.pid) {
+            Ok(directory) => directory,
+            Err(errno) if is_gone(errno) => return,
+            Err(errno) => return note(&mut walker.found.gaps, GapWhat::Fds, process.pid, errno),
+        };
+        // It may be another process by now.
+        if directory.stat(&mut [0; 1024]).is_ok_and(|stat| stat.start_time_ticks == process.start_time_ticks) {
+            fds::scan_of(walker, &directory, process, keeper.tid);
+        }
+    });
+    found.holders.extend(more.holders);
+    found.gaps.merge(more.gaps);
+    sockets
+}
+
+/// Does something with each of these, by several threads where it is worth it.
+fn share_out<T: Sync>(
+    root: &ProcRoot,
+    options: &ScanOptions<'_>,
+    kinds: KindSet,
+    whole: bool,
+    all: &[T],
+    each: impl Fn(&mut Walker<'_>, &T) + Sync,
+) -> (Observations, Vec<SocketFd>) {
     if let Some(progress) = options.progress {
-        progress.start(pids.len());
+        progress.start(all.len());
     }
-    let workers = if pids.len() < ALONE {
+    let workers = if all.len() < ALONE {
         1
     } else {
         let most = options.workers.unwrap_or(MOST_WORKERS);
@@ -73,11 +113,22 @@ pub(super) fn walk_for(
             nsfs: nsfs.as_ref(),
             sockets: Vec::new(),
         };
-        walker.found.processes.reserve(pids.len() / workers + BATCH);
-        walker.work(&pids, &next, options.progress);
+        walker.found.processes.reserve(all.len() / workers + BATCH);
+        loop {
+            let start = next.fetch_add(BATCH, Ordering::Relaxed);
+            let Some(batch) = all.get(start..all.len().min(start + BATCH)).filter(|batch| !batch.is_empty()) else {
+                break;
+            };
+            for one in batch {
+                each(&mut walker, one);
+            }
+            if let Some(progress) = options.progress {
+                progress.add(batch.len());
+            }
+        }
         (walker.found, walker.sockets)
     };
-    Ok(std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         // Where no more threads may be made (RLIMIT_NPROC, pids.max) the others do their work.
         let others: Vec<_> =
             (1..workers).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, share).ok()).collect();
@@ -92,38 +143,24 @@ pub(super) fn walk_for(
             sockets.extend(more);
         }
         (observations, sockets)
-    }))
+    })
 }
 
 impl Walker<'_> {
-    fn work(&mut self, pids: &[Pid], next: &AtomicUsize, progress: Option<&Progress>) {
-        loop {
-            let start = next.fetch_add(BATCH, Ordering::Relaxed);
-            let Some(batch) = pids.get(start..pids.len().min(start + BATCH)).filter(|batch| !batch.is_empty()) else {
-                return;
-            };
-            for &pid in batch {
-                let directory = match self.root.process(pid) {
-                    Ok(directory) => directory,
-                    // A process that has gone since the directory was read is simply not there.
-                    Err(errno) if is_gone(errno) => continue,
-                    Err(errno) => {
-                        note(&mut self.found.gaps, GapWhat::Namespaces, pid, errno);
-                        continue;
-                    }
-                };
-                let Some((process, readable)) = self.process(&directory) else { continue };
-                // One that may not be looked into has its gap already. One that has no namespaces left may have threads that do.
-                let whole = readable && self.whole;
-                for source in PER_PROCESS.into_iter().filter(|_| whole) {
-                    source(self, &directory, &process);
-                }
-                self.found.processes.push(process);
-            }
-            if let Some(progress) = progress {
-                progress.add(batch.len());
-            }
+    fn visit(&mut self, pid: Pid) {
+        let directory = match self.root.process(pid) {
+            Ok(directory) => directory,
+            // A process that has gone since the directory was read is simply not there.
+            Err(errno) if is_gone(errno) => return,
+            Err(errno) => return note(&mut self.found.gaps, GapWhat::Namespaces, pid, errno),
+        };
+        let Some((process, readable)) = self.process(&directory) else { return };
+        // One that may not be looked into has its gap already. One that has no namespaces left may have threads that do.
+        let whole = readable && self.whole;
+        for source in PER_PROCESS.into_iter().filter(|_| whole) {
+            source(self, &directory, &process);
         }
+        self.found.processes.push(process);
     }
 
     /// Reads what the process itself is in, and says whether it may be looked into; `None` where it has gone.

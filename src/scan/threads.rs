@@ -1,15 +1,18 @@
 //! Threads that are in other namespaces than their process: `/proc/PID/task/TID/ns/*`.
 //!
-//! setns(2) and unshare(2) move a single thread, in every kind but user and pid. Only threads that differ are kept.
+//! setns(2) and unshare(2) move a single thread, in every kind but user and pid. Only threads that differ are kept. unshare(2) can also
+//! give a thread descriptors of its own, which are looked at as those of a process.
 
+use std::cmp::Ordering;
 use std::os::fd::AsFd;
 
-use super::note;
 use super::tasks::Walker;
+use super::{fds, note};
 use crate::model::id::parse_decimal;
 use crate::model::{GapWhat, NsKind, Process, Thread, Tid};
 use crate::proc::root::read_ns_links;
 use crate::proc::{ProcPid, is_gone};
+use crate::sys::kcmp;
 
 pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Process) {
     // The leader may have exited, and have no namespaces any more while the other threads do.
@@ -30,8 +33,13 @@ pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Proce
             return;
         }
     };
+    // The threads whose tables of descriptors were looked at, in the kernel's order of those; the process is one of them.
+    let mut tables = vec![Tid(process.pid.0)];
     for tid in tids.into_iter().filter(|tid| tid.0 != process.pid.0) {
         let Ok(links) = directory.thread_ns_dir(tid) else { continue };
+        if walker.own.is_some() && is_new(&mut tables, tid) {
+            fds::scan_of(walker, directory, process, Some(tid));
+        }
         let read = read_ns_links(links.as_fd(), walker.kinds.iter()).and_then(|namespaces| {
             // pid_for_children and time_for_children are the thread's own, too.
             walker.for_children(links.as_fd(), process.pid, tid, &namespaces)?;
@@ -54,5 +62,23 @@ pub(super) fn scan(walker: &mut Walker<'_>, directory: &ProcPid, process: &Proce
                 }
             }
         }
+    }
+}
+
+/// Says whether a thread has a table of descriptors that none of these has, and takes it in. What cannot be compared is taken for known.
+fn is_new(tables: &mut Vec<Tid>, tid: Tid) -> bool {
+    let mut unknown = false;
+    let place = tables.binary_search_by(|seen| {
+        kcmp::files(*seen, tid).unwrap_or_else(|| {
+            unknown = true;
+            Ordering::Equal
+        })
+    });
+    match place {
+        Err(place) if !unknown => {
+            tables.insert(place, tid);
+            true
+        }
+        _ => false,
     }
 }

@@ -341,7 +341,8 @@ fn open_cached(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
 
 fn way_through(holder: &Holder) -> Option<Way> {
     match holder.kind {
-        HolderKind::Fd => Some(Way::Fd(holder.pid?, holder.fd?)),
+        // A thread may have descriptors of its own, and then they are found below its own number.
+        HolderKind::Fd => Some(Way::Fd(holder.tid.map_or(holder.pid, |tid| Some(Pid(tid.0)))?, holder.fd?)),
         HolderKind::BindMount => Some(Way::BindMount(holder.mnt_ns?, holder.path.clone()?)),
         _ => None,
     }

@@ -1,8 +1,8 @@
 //! Each way of keeping a namespace alive, made for real and found by nsx.
 
 use super::harness::{
-    Module, Need, Place, child_of, document, held::Held, held_by, inode_of, linux_before, ls_json, namespace, quiet,
-    run, test, text,
+    Module, Need, Place, by_backend, child_of, document, held::Held, held_by, inode_of, linux_before, ls_json,
+    namespace, quiet, run, test, text,
 };
 
 const LISTNS: &[Need] = &[Need::Root, Need::Linux(6, 19, "listns(2)")];
@@ -10,7 +10,23 @@ const OPEN_TREE_NAMESPACE: &[Need] = &[Need::Root, Need::Linux(7, 0, "OPEN_TREE_
 
 pub fn module() -> Module {
     let root = &[Need::Root];
+    /// The same, seen by BPF.
+    macro_rules! by_bpf {
+        ($test:ident) => {
+            || by_backend("bpf", $test)
+        };
+    }
     let tests = vec![
+        test("live::by_bpf_a_process_holds_each_kind", root, by_bpf!(a_process_holds_each_kind)),
+        test("live::by_bpf_a_thread_holds_what_its_process_does_not", root, by_bpf!(a_thread_holds)),
+        test("live::by_bpf_time_for_children_is_held_before_there_are_any", root, by_bpf!(for_children)),
+        quiet("live::by_bpf_a_descriptor_holds", root, by_bpf!(a_descriptor_holds)),
+        quiet("live::by_bpf_a_socket_holds", root, by_bpf!(a_socket_holds)),
+        test("live::by_bpf_threads_outlive_their_leader", root, by_bpf!(threads_outlive_their_leader)),
+        test("live::by_bpf_a_zombie_is_no_gap", root, by_bpf!(a_zombie_is_no_gap)),
+        test("live::by_bpf_the_callers_own_are_all_there", root, by_bpf!(own_are_there)),
+        test("live::by_bpf_a_thread_has_descriptors_of_its_own", root, by_bpf!(descriptors_of_a_thread)),
+        test("live::a_thread_has_descriptors_of_its_own", root, || by_backend("proc", descriptors_of_a_thread)),
         test("live::a_process_holds_each_kind", root, a_process_holds_each_kind),
         test("live::what_an_ordinary_user_makes", &[], of_a_user),
         test("live::a_thread_holds_what_its_process_does_not", &[], a_thread_holds),
@@ -279,6 +295,20 @@ fn open_tree() {
     let way = held_by(found, "bind_mount");
     assert_eq!((way["mnt_ns"].as_u64(), way["path"].as_str()), (Some(mnt), Some("/uts")));
     assert!(found["owner"].is_u64(), "it was opened: {found:#}");
+}
+
+/// In the table of a thread that has unshared it, and at numbers that are beyond the first words of a table.
+fn descriptors_of_a_thread() {
+    for high in ["5", "100", "1000"] {
+        let held = Held::start(&["fds-of-thread", high]);
+        let (tid, fd, inode) = (held.number(0), held.number(1), held.number(2));
+        let document = ls_json(&[]);
+        let found = namespace(&document, inode);
+        let way = held_by(found, "fd");
+        assert_eq!((way["tid"].as_u64(), way["fd"].as_u64()), (Some(tid), Some(fd)), "{way:#}");
+        assert_eq!(way["pid"], held.pid());
+        assert!(found["owner"].is_u64(), "it was opened: {found:#}");
+    }
 }
 
 fn threads_outlive_their_leader() {

@@ -7,6 +7,8 @@
 
 mod harness;
 
+// The two ways of looking at processes, side by side.
+mod backends;
 // What the command line says and understands: help, options, errors, exit codes.
 mod cli;
 // Kernels that lack something, by a seccomp filter that says so.
@@ -105,6 +107,7 @@ use harness::{Module, Place};
 
 fn modules() -> Vec<Module> {
     vec![
+        backends::module(),
         cg::module(),
         cg_recorded::module(),
         cg_top::module(),

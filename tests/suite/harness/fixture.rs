@@ -58,6 +58,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         ["thread", kind] => thread(kind),
         ["for-children"] => for_children(),
         ["fd", kind] => fd(kind),
+        ["fds-of-thread", least] => fds_of_thread(least.parse().expect("a number")),
         ["socket"] => socket(),
         ["in-flight"] => in_flight(),
         ["many-fds"] => many_fds(),
@@ -190,6 +191,29 @@ fn in_new<T: Send + 'static>(kind: &str, act: impl FnOnce(&str) -> T + Send + 's
 fn fd(kind: &str) {
     let (file, link) = in_new(kind, |path| File::open(path).expect("a namespace"));
     ready(&format!("{} {link}", file.as_raw_fd()));
+}
+
+/// A thread with descriptors of its own, one of them of a namespace that nobody is in, with at least this number.
+fn fds_of_thread(least: i32) {
+    let (file, link) = in_new("uts", |path| File::open(path).expect("a namespace"));
+    let (say, hear) = mpsc::channel();
+    std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FILES).expect("unshare");
+        let fd = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_DUPFD(least)).expect("a copy");
+        drop(file);
+        say.send((tid(), fd)).expect("main listens");
+        std::thread::park();
+    });
+    let (tid, fd) = hear.recv().expect("the thread");
+    // The table was copied with what was in it.
+    for entry in std::fs::read_dir("/proc/self/fd").expect("descriptors").flatten() {
+        let is_it = std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy() == link);
+        let number: i32 = entry.file_name().to_string_lossy().parse().expect("a number");
+        if is_it {
+            nix::unistd::close(number).expect("it was open");
+        }
+    }
+    ready(&format!("{tid} {fd} {link}"));
 }
 
 /// A socket in a network namespace that nobody is in.

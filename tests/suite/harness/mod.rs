@@ -106,10 +106,34 @@ pub fn fails(arguments: &[&str], code: i32) -> String {
     text(&output.stderr)
 }
 
+thread_local! {
+    /// The backend that the test of this thread is about.
+    static BACKEND: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs a test whose every [`ls_json`] is by this backend.
+pub fn by_backend(backend: &'static str, test: fn()) {
+    // The thread has other tests to run after this one, also where it fails.
+    struct Back;
+    impl Drop for Back {
+        fn drop(&mut self) {
+            BACKEND.set(None);
+        }
+    }
+    BACKEND.set(Some(backend));
+    let _back = Back;
+    test();
+}
+
 /// Runs `nsx ls --json` with more arguments, and returns the document after holding it against its schema.
 pub fn ls_json(arguments: &[&str]) -> Value {
-    let all: Vec<&str> = ["ls", "--json"].into_iter().chain(arguments.iter().copied()).collect();
-    document(&run(&all))
+    let mut all = vec!["ls", "--json"];
+    let backend = BACKEND.get();
+    all.extend(backend.iter().flat_map(|backend| ["--backend", backend]));
+    all.extend(arguments);
+    let document = document(&run(&all));
+    assert!(backend.is_none_or(|backend| document["backend"] == backend), "{}", document["backend"]);
+    document
 }
 
 /// Returns the namespace with this inode from a document.
