@@ -151,6 +151,11 @@ total() {
 	if [[ -s $1 ]]; then awk '$NF == "total" { print $4 }' "$1"; else echo null; fi
 }
 
+# Says whether version $1 is at least $2.
+at_least() {
+	[[ $(printf '%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]
+}
+
 # For jq: `medians` makes an object, with the name of each command as key, of a list of results of hyperfine.
 # shellcheck disable=SC2016 # the variables are jq's
 readonly jq_medians='

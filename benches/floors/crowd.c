@@ -1,16 +1,18 @@
 /* crowd: the host that the benchmarks look at.
  *
- *   crowd PROCESSES FDS NAMESPACES [SOCKETS]
+ *   crowd PROCESSES FDS NAMESPACES [SOCKETS [THREADS]]
  *
  * Starts NAMESPACES/8 containers, each with all eight kinds of namespace of its own, and shares PROCESSES sleeping processes out
  * among them. Where NAMESPACES is 0 there is no container, and they are in the namespaces of the host. Each process holds FDS file
- * descriptors: 0 to 2 on /dev/null, then pipes; the last SOCKETS of them are unix sockets (default 0). Prints "ready" when all of
- * them sleep. When its standard input closes, the PID 1 of each container sees that through a pipe and exits, and the kernel ends
+ * descriptors, 3 to 40: 0 to 2 on /dev/null, then pipes; the last SOCKETS of them are unix sockets (default 0). Each but the first of
+ * a container has THREADS threads (default 1). Prints "ready" when all of them sleep. When its standard input closes, the PID 1 of each container sees that through a pipe and exits, and the kernel ends
  * the rest: of its pid namespace, or its children. crowd exits last, when all of them are gone; should
  * it be killed, they go all the same.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +26,10 @@
 #define CLONE_NEWTIME 0x80
 #endif
 
-enum { HIGH = 512 }; /* where the pipes of this program live, above the descriptors of its members */
+/* Where the pipes of this program live: above the descriptors of its members, and within the 64 for which the kernel has room in every
+ * process. Were they further up, each member would keep a larger table for good, as hardly any process has one, and whoever looks
+ * through tables would look through that. */
+enum { HIGH = 40 };
 
 static void die(const char *what)
 {
@@ -41,7 +46,14 @@ static int high(int fd)
 	return moved;
 }
 
-static void member(int fds, int sockets, int report)
+static void *sleeper(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static void member(int fds, int sockets, int threads, int report)
 {
 	prctl(PR_SET_NAME, "crowd-member");
 	/* In a container it ends with that in any case; a parent that is gone by now was not the one to wait for. */
@@ -61,22 +73,31 @@ static void member(int fds, int sockets, int report)
 		if (fd != next && (dup2(fd, next) < 0 || close(fd)))
 			die("dup2");
 	}
+	pthread_attr_t small;
+	pthread_t thread;
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN);
+	for (int more = 1; more < threads; more++)
+		if (pthread_create(&thread, &small, sleeper, NULL))
+			die("pthread_create");
 	if (write(report, "", 1) != 1)
 		die("write");
-	close_range(fds > 3 ? fds : 3, ~0U, 0);
-	for (;;)
-		pause();
+	close_range(fds, ~0U, 0);
+	sleeper(NULL);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 4) {
-		fprintf(stderr, "usage: crowd PROCESSES FDS NAMESPACES [SOCKETS]\n");
+	int fds = argc > 2 ? atoi(argv[2]) : 0;
+	if (argc < 4 || argc > 6 || fds < 3 || fds > HIGH) {
+		fprintf(stderr, "usage: crowd PROCESSES FDS NAMESPACES [SOCKETS [THREADS]], 3 to %d FDS\n", HIGH);
 		return 2;
 	}
-	int processes = atoi(argv[1]), fds = atoi(argv[2]), own = atoi(argv[3]) > 0, containers = own ? atoi(argv[3]) / 8 : 1;
-	int sockets = argc > 4 ? atoi(argv[4]) : 0;
+	int processes = atoi(argv[1]), own = atoi(argv[3]) > 0, containers = own ? atoi(argv[3]) / 8 : 1;
+	int sockets = argc > 4 ? atoi(argv[4]) : 0, threads = argc > 5 ? atoi(argv[5]) : 1;
 	int done[2], life[2];
+	/* What the caller has left open may be further up than HIGH. */
+	close_range(3, ~0U, 0);
 	if (containers < 1 || pipe(done) || pipe(life))
 		die("pipe");
 	/* The PID 1 of each container becomes a child of this process when its shim has gone, so that it can be waited for. */
@@ -114,7 +135,7 @@ int main(int argc, char **argv)
 			if (pid < 0)
 				die("fork");
 			if (pid == 0)
-				member(fds, sockets, done[1]);
+				member(fds, sockets, threads, done[1]);
 		}
 		char byte;
 		if (write(done[1], "", 1) != 1)
