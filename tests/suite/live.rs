@@ -307,6 +307,7 @@ fn descriptors_of_a_thread() {
         let way = held_by(found, "fd");
         assert_eq!((way["tid"].as_u64(), way["fd"].as_u64()), (Some(tid), Some(fd)), "{way:#}");
         assert_eq!(way["pid"], held.pid());
+        assert_eq!(way["count"], 1, "two threads share the table, and it is looked at once: {way:#}");
         assert!(found["owner"].is_u64(), "it was opened: {found:#}");
     }
 }

@@ -138,9 +138,7 @@ fn count(root: &ProcRoot) -> Option<u64> {
 
 /// Begins the iterator; `fds` is whether it looks at descriptors, which takes half of the time.
 fn load(fds: bool) -> Result<Iterator, Refused> {
-    let types = Types::open().map_err(Refused::Types)?;
-    let mut btf = Btf::new(types.bytes()).map_err(Refused::Btf)?;
-    let (over, program) = program(&mut btf, fds).map_err(Refused::Btf)?;
+    let (over, program) = of_this_kernel(fds)?;
     Iterator::new(&program, over, b"nsx_tasks").map_err(Refused::Load)
 }
 
@@ -150,10 +148,15 @@ fn load(fds: bool) -> Result<Iterator, Refused> {
 /// # Errors
 /// Where the kernel does not show its types, or they do not have what the program needs.
 pub fn iterator_program(fds: bool) -> Result<(u32, Vec<u8>), Refused> {
+    let (over, program) = of_this_kernel(fds)?;
+    Ok((over.0, program.into_iter().flat_map(Instruction::to_bytes).collect()))
+}
+
+/// Writes the program by the types of the kernel that runs.
+fn of_this_kernel(fds: bool) -> Result<(TypeId, Vec<Instruction>), Refused> {
     let types = Types::open().map_err(Refused::Types)?;
     let mut btf = Btf::new(types.bytes()).map_err(Refused::Btf)?;
-    let (over, program) = program(&mut btf, fds).map_err(Refused::Btf)?;
-    Ok((over.0, program.into_iter().flat_map(Instruction::to_bytes).collect()))
+    program(&mut btf, fds).map_err(Refused::Btf)
 }
 
 /// Writes the program, and says what it is run over.

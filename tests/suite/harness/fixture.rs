@@ -193,7 +193,7 @@ fn fd(kind: &str) {
     ready(&format!("{} {link}", file.as_raw_fd()));
 }
 
-/// A thread with descriptors of its own, one of them of a namespace that nobody is in, with at least this number.
+/// Two threads with descriptors of their own, one of these of a namespace that nobody is in, with at least this number.
 fn fds_of_thread(least: i32) {
     let (file, link) = in_new("uts", |path| File::open(path).expect("a namespace"));
     let (say, hear) = mpsc::channel();
@@ -201,6 +201,8 @@ fn fds_of_thread(least: i32) {
         unshare(CloneFlags::CLONE_FILES).expect("unshare");
         let fd = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_DUPFD(least)).expect("a copy");
         drop(file);
+        // Another one that shares them.
+        std::thread::spawn(std::thread::park);
         say.send((tid(), fd)).expect("main listens");
         std::thread::park();
     });
